@@ -62,6 +62,36 @@ pub struct Record {
     pub total: Duration,
 }
 
+impl Record {
+    /// An empty record of `connection`; what was not reached stays empty.
+    pub fn new(kind: ExchangeKind, connection: &Arc<Connection>, generation: u64) -> Self {
+        Self {
+            id: Box::default(),
+            started: SystemTime::now(),
+            connection: connection.clone(),
+            generation,
+            kind,
+            method: Box::default(),
+            target: Box::default(),
+            host: Box::default(),
+            version: "",
+            user_agent: None,
+            client: connection.client,
+            route: None,
+            misses: SmallVec::new(),
+            backend: None,
+            attempts: SmallVec::new(),
+            status: 0,
+            received: 0,
+            sent: 0,
+            error: None,
+            end: End::ClientGone,
+            first_byte: None,
+            total: Duration::ZERO,
+        }
+    }
+}
+
 /// What kind of exchange a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExchangeKind {
