@@ -46,6 +46,13 @@ pub struct ExplainRequest {
     /// Header fields in order.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
+    /// The name in the handshake, where it is not the URL's host.
+    #[serde(default)]
+    pub sni: Option<String>,
+    /// The whole head as it would come over HTTP/1, each byte as the character of the same number, where a raw request is to be
+    /// explained: its framing is checked first. The fields above say the same.
+    #[serde(default)]
+    pub head: Option<String>,
     /// The listener's name; where there is none, the one that the URL's scheme and port lead to.
     #[serde(default)]
     pub listener: Option<String>,

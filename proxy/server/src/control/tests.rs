@@ -74,6 +74,8 @@ async fn every_request_is_answered() {
             method: "GET".into(),
             url: "https://shop.example.com/".into(),
             headers: vec![("a".into(), "b".into())],
+            sni: Some("other.example.com".into()),
+            head: Some("GET / HTTP/1.1\r\n\r\n".into()),
             listener: Some("https".into()),
             client: Some("203.0.113.9".parse().unwrap()),
         };
