@@ -167,7 +167,7 @@ impl Drop for Flight {
         worker.open.borrow_mut().remove(self.key);
         worker.counters.exchanges_open.down();
         if let Some(upload) = &self.upload {
-            self.record.received = upload.received();
+            self.record.received += upload.received();
         }
         if let Some(end) = self.sentence.ended.get() {
             self.record.end = end;

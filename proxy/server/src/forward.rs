@@ -124,16 +124,7 @@ async fn attempt(
 ) -> Result<(Response<Incoming>, Lease), Failed> {
     let worker = exchange.connection.worker.clone();
     let endpoint = &chosen.endpoint;
-    exchange.flight.record.attempts.push(Attempt {
-        address: endpoint.address,
-        name: endpoint.name.clone(),
-        chosen: chosen.choice,
-        dns_age: chosen.dns_age,
-        dns_stale: chosen.dns_stale,
-        reused: false,
-        connect: None,
-        error: None,
-    });
+    exchange.flight.record.attempts.push(Attempt::new(chosen));
     exchange.flight.at(Some(endpoint.clone()));
     let sentence = exchange.flight.sentence.clone();
     let mut reached = endpoint.clone();
@@ -164,28 +155,15 @@ async fn attempt(
         })
         .await
     };
-    let policy = &backend.config.health;
     match result {
         Ok(answer) => {
-            if reached.health.success() {
-                tracing::info!(backend = &*backend.name, endpoint = %reached.address, "endpoint is back");
-            }
+            backend.succeeded(&reached);
             Ok(answer)
         }
         Err(error) => {
             let stale = reused && error.retry != Retry::Never;
-            if error.origin == crate::error::Origin::Backend && !stale && error.kind != Kind::ConnectionLimitReached {
-                if connecting && let Some(followed) = &chosen.followed {
-                    // Perhaps it was re-created at another address.
-                    followed.hurry();
-                }
-                let ejected = reached.health.failure(chosen.probe, Instant::now(), policy, &error.detail);
-                if let Some(length) = ejected {
-                    tracing::warn!(
-                        backend = &*backend.name, endpoint = %reached.address, reason = %error.detail,
-                        "endpoint is left alone for {length:?}"
-                    );
-                }
+            if !stale {
+                backend.failed(chosen, &reached, &error, connecting);
             }
             if let Some(attempt) = exchange.flight.record.attempts.last_mut() {
                 attempt.error = Some(error.clone());

@@ -11,7 +11,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use crate::error::Error;
+use crate::{backend::group::Chosen, error::Error};
 
 /// One exchange.
 #[derive(Clone, Debug)]
@@ -247,6 +247,22 @@ pub struct Attempt {
     pub connect: Option<Duration>,
     /// What went wrong with this try.
     pub error: Option<Error>,
+}
+
+impl Attempt {
+    /// A try at the chosen endpoint that is about to begin.
+    pub(crate) fn new(chosen: &Chosen) -> Self {
+        Self {
+            address: chosen.endpoint.address,
+            name: chosen.endpoint.name.clone(),
+            chosen: chosen.choice,
+            dns_age: chosen.dns_age,
+            dns_stale: chosen.dns_stale,
+            reused: false,
+            connect: None,
+            error: None,
+        }
+    }
 }
 
 /// Why an endpoint was chosen.

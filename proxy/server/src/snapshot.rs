@@ -20,10 +20,14 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use http::HeaderValue;
-use portcullis_config::{Config, listener, names::BackendName, route as config};
+use portcullis_config::{
+    Config, listener,
+    names::{BackendName, RouteName},
+    route as config,
+};
 
 pub use self::{
-    build::{BuildError, build},
+    build::{BuildError, Built, Ground, build},
     diff::{Changes, diff},
 };
 use crate::{
@@ -31,7 +35,7 @@ use crate::{
     dns::Names,
     http::{edits::Edits, forwarded::Trust},
     route::{Passthrough, Table},
-    tls::certificates::Store,
+    tls::{certificates::Loaded, server::ServerTls},
 };
 
 /// Everything an exchange needs to know, as of one generation.
@@ -50,12 +54,26 @@ pub struct Snapshot {
     pub passthrough: Passthrough,
     /// Positions are those of `config.routes`, and what the table answers with.
     pub routes: Vec<Arc<RouteState>>,
+    /// Positions of routes by name.
+    pub by_route: HashMap<Arc<str>, usize, FixedState>,
     /// By name.
     pub backends: BTreeMap<BackendName, Arc<Backend>>,
     /// How names are looked up.
     pub names: Arc<Names>,
-    /// The certificates shown.
-    pub certificates: Arc<Store>,
+    /// The certificates; shown by the store once this snapshot is in force.
+    pub certificates: Loaded,
+}
+
+impl Snapshot {
+    /// The position of the listener of that name.
+    pub fn by_name(&self, listener: &str) -> Option<usize> {
+        self.listeners.iter().position(|known| *known.name == *listener)
+    }
+
+    /// The route of that name.
+    pub fn route(&self, name: &RouteName) -> Option<&Arc<RouteState>> {
+        self.by_route.get(name.as_str()).map(|&index| &self.routes[index])
+    }
 }
 
 /// A listener in force.
@@ -65,9 +83,7 @@ pub struct Listener {
     /// Its name, for records.
     pub name: Arc<str>,
     /// Terminates TLS when set.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Whether a passthrough route may take its connections: then the ClientHello is looked at first.
-    pub peeks: bool,
+    pub tls: Option<ServerTls>,
     /// Where its bytes go, under protocol TCP.
     pub backend: Option<Arc<Backend>>,
     /// Whose forwarded headers are believed.

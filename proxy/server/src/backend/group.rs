@@ -18,7 +18,7 @@ use tokio::{runtime::Handle, task::AbortHandle};
 use super::{balance::Balancer, endpoint::Endpoint, health::Standing};
 use crate::{
     dns::{self, Followed, Names},
-    error::{Error, Kind, Retry},
+    error::{Error, Kind, Origin, Retry},
     record::Choice,
     tls::client::ClientTls,
 };
@@ -173,6 +173,33 @@ impl Backend {
                 dns_stale: answer.is_some_and(|answer| matches!(answer.state, dns::State::Stale)),
                 followed,
             });
+        }
+    }
+
+    /// `endpoint` answered.
+    pub fn succeeded(&self, endpoint: &Endpoint) {
+        if endpoint.health.success() {
+            tracing::info!(backend = &*self.name, endpoint = %endpoint.address, "endpoint is back");
+        }
+    }
+
+    /// A try at `chosen`, which reached `endpoint`, failed; `connecting` says that nothing was sent. Errors that are not the
+    /// endpoint's doing change nothing.
+    pub fn failed(&self, chosen: &Chosen, endpoint: &Endpoint, error: &Error, connecting: bool) {
+        if error.origin != Origin::Backend || error.kind == Kind::ConnectionLimitReached {
+            return;
+        }
+        if connecting && let Some(followed) = &chosen.followed {
+            // Perhaps it was created again at another address.
+            followed.hurry();
+        }
+        if let Some(length) =
+            endpoint.health.failure(chosen.probe, Instant::now(), &self.config.health, &error.detail)
+        {
+            tracing::warn!(
+                backend = &*self.name, endpoint = %endpoint.address, reason = %error.detail,
+                "endpoint is left alone for {length:?}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Value, json};
 
-use super::Snapshot;
+use super::{Snapshot, build::fingerprints};
 
 /// Names that were added, removed or changed, by kind of thing.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
     changes.note("listeners", &listeners(old), &listeners(new));
     changes.note("routes", &routes(old), &routes(new));
     changes.note("backends", &backends(old), &backends(new));
-    changes.note("certificates", &old.certificates.fingerprints(), &new.certificates.fingerprints());
+    changes.note("certificates", &fingerprints(&old.certificates), &fingerprints(&new.certificates));
     let settings = [
         ("server", old.config.server != new.config.server),
         ("log", old.config.log != new.config.log),
