@@ -9,7 +9,7 @@ BENCH  ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run test check fmt fuzz bench install clean-demo
+.PHONY: help run test check fmt fuzz bench install
 
 help:
 	@echo 'make run      build, and start a demonstration on ports 8080 and 8443'
@@ -60,6 +60,3 @@ install:
 	@tests/install build
 	$(CARGO) install --locked --path proxy/cli --root '$(PREFIX)'
 	@echo 'To let it listen below port 1024 without root: setcap cap_net_bind_service=+ep $(PREFIX)/bin/portcullis'
-
-clean-demo:
-	rm -rf '$(TARGET)/demo'

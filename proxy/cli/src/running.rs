@@ -36,7 +36,8 @@ impl Running {
 
 /// The error of a command that could also have worked on a file: says so where no process is there to ask.
 pub(crate) fn or_use_a_file(error: CallError) -> anyhow::Error {
-    let nobody = matches!(error, CallError::NotRunning(_) | CallError::Dead(_));
-    let error = anyhow::Error::from(error);
-    if nobody { error.context("use --config FILE to ask a file instead of a process") } else { error }
+    match error {
+        CallError::NotRunning(_) | CallError::Dead(_) => anyhow::anyhow!("{error}; --config FILE asks a file instead"),
+        other => other.into(),
+    }
 }

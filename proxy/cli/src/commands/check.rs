@@ -44,7 +44,8 @@ impl Check {
             Ok(loaded) => loaded,
             Err(report) => {
                 if self.json {
-                    print_json(&json!({ "ok": false, "report": report.to_json(), "findings": [] }))?;
+                    let diagnostics = report.to_json()["diagnostics"].take();
+                    print_json(&json!({ "ok": false, "diagnostics": diagnostics, "findings": [] }))?;
                 } else {
                     eprint(&Paint::for_stderr().report(&report.to_string()));
                 }
@@ -57,8 +58,8 @@ impl Check {
         }
         let sound = findings.iter().all(|finding| !finding.error);
         if self.json {
-            let warnings: Vec<_> = loaded.warnings.iter().map(|warning| warning.to_string()).collect();
-            print_json(&json!({ "ok": sound, "warnings": warnings, "findings": findings }))?;
+            let warnings: Vec<_> = loaded.warnings.iter().map(|warning| warning.to_json()).collect();
+            print_json(&json!({ "ok": sound, "diagnostics": warnings, "findings": findings }))?;
         } else {
             let paint = Paint::for_stderr();
             for warning in &loaded.warnings {

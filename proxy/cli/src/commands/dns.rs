@@ -29,7 +29,7 @@ pub(crate) struct Dns {
     #[arg(long)]
     srv: bool,
 
-    /// Use the [dns] of a configuration instead of asking the running process
+    /// Use the dns table of a configuration instead of asking the running process
     #[arg(long, value_name = "FILE", conflicts_with = "control")]
     config: Option<PathBuf>,
 
