@@ -92,7 +92,8 @@ impl From<HelloError> for Error {
             HelloError::Closed(_) | HelloError::Io(_) => Kind::ConnectionTerminated,
             HelloError::Deadline(_) => Kind::ConnectionReadTimeout,
         };
-        Error::client(kind, 400, error.to_string())
+        let status = if kind == Kind::ConnectionReadTimeout { 408 } else { 400 };
+        Error::client(kind, status, error.to_string())
     }
 }
 

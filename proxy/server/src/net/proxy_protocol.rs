@@ -72,7 +72,8 @@ impl From<ProxyError> for Error {
             ProxyError::Closed | ProxyError::Io(_) => Kind::ConnectionTerminated,
             ProxyError::Deadline => Kind::ConnectionReadTimeout,
         };
-        Error::client(kind, 400, error.to_string())
+        let status = if kind == Kind::ConnectionReadTimeout { 408 } else { 400 };
+        Error::client(kind, status, error.to_string())
     }
 }
 
