@@ -5,20 +5,21 @@
 use std::{
     cell::Cell,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_config::listener::Protocol;
+use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
     },
     lifeline::{Place, Stage},
     local::LocalExecutor,
-    net::{bind, hello, proxy_protocol, rewind::Rewind},
+    net::{hello, proxy_protocol, rewind::Rewind},
     record::{self, ExchangeKind, Record},
     snapshot::{Entered, Listener},
     tls::handshake,
@@ -42,6 +43,9 @@ use crate::{
 
 /// How long a PROXY header may take; senders write it before anything else.
 const PROXY_HEADER_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection may still take to its first request once it is to stop.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Buffer of an HTTP/1 connection for what it reads ahead and writes behind.
 const HTTP1_BUFFER: usize = 256 << 10;
@@ -81,8 +85,6 @@ pub fn start(worker: &Rc<Worker>, listener: Arc<Listener>, stream: TcpStream, pe
         return opening.refuse(None, Error::client(Kind::ConnectionLimitReached, 0, detail));
     };
     worker.counters.connections_open.up();
-    // Failing to tune a socket costs latency, nothing else.
-    let _ = bind::tune(&stream);
     let owner = worker.clone();
     let worker = worker.clone();
     owner.spawn(async move {
@@ -144,9 +146,19 @@ async fn serve(
     let place = worker.lifelines.add(listener.lasting.clone(), stage);
     let mut opening = Opening { worker, listener: &listener, local, peer, client: peer };
     let lifeline = place.lifeline.clone();
+    // A connection that has asked for nothing when the process stops gets a moment to do so, not the whole drain.
+    let mut patience = Alarm::new();
+    let mut stopping = false;
     let ended = std::future::poll_fn(|cx| match lifeline.poll(cx) {
         Stage::End => Poll::Ready(()),
-        _ => Poll::Pending,
+        Stage::Open => Poll::Pending,
+        Stage::Stop => {
+            if !stopping {
+                stopping = true;
+                patience.set_after(PATIENCE);
+            }
+            patience.poll(cx)
+        }
     });
     let opened = tokio::select! {
         biased;
@@ -203,12 +215,14 @@ enum Opened {
 
 /// Everything before the first exchange.
 async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
+    // Everything that is read before somebody takes the connection over.
+    let mut buffer = BytesMut::new();
     let worker = opening.worker;
     let listener = opening.listener;
     let config = &listener.config;
     if config.proxy_protocol.contains(opening.peer.ip()) {
         let deadline = tokio::time::Instant::now() + PROXY_HEADER_TIME;
-        match proxy_protocol::read(&mut stream, deadline).await {
+        match proxy_protocol::read(&mut stream, &mut buffer, deadline).await {
             Ok(proxy_protocol::Header::Proxied { client, local }) => {
                 opening.client = canonical(client);
                 opening.local = canonical(local);
@@ -229,77 +243,74 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
         return Opened::Over;
     }
     if matches!(config.protocol, Protocol::Tcp { .. }) {
-        return Opened::Bytes { stream: Rewind::new(Bytes::new(), stream), facts: opening.facts(None) };
+        return Opened::Bytes { stream: Rewind::new(buffer.freeze(), stream), facts: opening.facts(None) };
     }
     let stall = config.limits.body_idle_time;
     let (Some(tls), Some(policy)) = (&listener.tls, &config.tls) else {
-        let Some((stream, h2)) = within(config.limits.idle_time, preface(stream)).await.flatten() else {
+        let Some((stream, h2)) = within(config.limits.idle_time, preface(stream, buffer)).await.flatten() else {
             return Opened::Over;
         };
         return Opened::Http { io: ClientIo::plain(stream, stall), facts: opening.facts(None), h2 };
     };
     let deadline = tokio::time::Instant::now() + policy.handshake_time;
-    let stream = if listener.peeks {
-        let mut buffer = Vec::new();
-        let hello = match hello::read(&mut stream, &mut buffer, deadline).await {
-            Ok(hello) => hello,
-            Err(error) => {
-                worker.counters.handshake_errors.up();
-                opening.refuse(None, error.into());
-                return Opened::Over;
-            }
-        };
-        let snapshot = worker.snapshot();
-        let route = hello.sni.as_deref().and_then(|sni| {
-            let index = snapshot.by_name(&listener.name)?;
-            snapshot.passthrough.find(index, sni, client)
-        });
-        let stream = Rewind::new(buffer.into(), stream);
-        if let Some(route) = route {
-            let facts = opening.facts(Some(record::Tls { sni: hello.sni, ..Default::default() }));
-            return Opened::Passthrough { stream, facts, route };
+    let hello = match hello::read(&mut stream, &mut buffer, deadline).await {
+        Ok(hello) => hello,
+        // A port check, or a browser's spare connection: nothing was asked for.
+        Err(hello::HelloError::Closed) if buffer.is_empty() => return Opened::Over,
+        Err(error) => {
+            let error: Error = error.into();
+            return refused_handshake(opening, None, error);
         }
-        stream
-    } else {
-        Rewind::new(Bytes::new(), stream)
     };
-    match handshake::accept(stream, tls, &worker.snapshot().certificates, deadline).await {
+    let snapshot = worker.snapshot();
+    let passed = snapshot.by_name(&listener.name).and_then(|index| {
+        snapshot.passthrough.find(index, hello.sni.as_deref(), client, &mut SmallVec::new())
+    });
+    if let Some(route) = passed {
+        let facts = opening.facts(Some(record::Tls { sni: hello.sni, ..Default::default() }));
+        return Opened::Passthrough { stream: Rewind::new(buffer.freeze(), stream), facts, route };
+    }
+    drop(snapshot);
+    match handshake::accept(stream, &hello, buffer, tls, deadline).await {
         Ok((stream, tls)) => {
             worker.counters.handshakes.up();
             let h2 = tls.alpn == Some("h2");
             Opened::Http { io: ClientIo::tls(stream, stall), facts: opening.facts(Some(tls)), h2 }
         }
-        Err((error, tls)) => {
-            if error.kind == Kind::ConnectionReadTimeout {
-                worker.counters.handshake_timeouts.up();
-            } else {
-                worker.counters.handshake_errors.up();
-            }
-            opening.refuse(Some(tls), error);
-            Opened::Over
+        Err(error) => {
+            refused_handshake(opening, Some(record::Tls { sni: hello.sni.clone(), ..Default::default() }), error)
         }
     }
+}
+
+fn refused_handshake(opening: &Opening<'_>, tls: Option<record::Tls>, error: Error) -> Opened {
+    let counters = &opening.worker.counters;
+    match error.kind {
+        Kind::ConnectionReadTimeout | Kind::ConnectionTimeout => counters.handshake_timeouts.up(),
+        _ => counters.handshake_errors.up(),
+    }
+    opening.refuse(tls, error);
+    Opened::Over
 }
 
 /// The client connection preface of HTTP/2 with prior knowledge (RFC 9113 section 3.4). No HTTP/1 request begins with it.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Waits for the first bytes, without holding a buffer, and says whether they begin HTTP/2. `None`: the client left.
-async fn preface(stream: TcpStream) -> Option<(Rewind<TcpStream>, bool)> {
-    let mut head: Vec<u8> = Vec::new();
+async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<TcpStream>, bool)> {
     loop {
+        let known = head.len().min(PREFACE.len());
+        let h2 = head[..known] == PREFACE[..known];
+        if !head.is_empty() && (!h2 || known == PREFACE.len()) {
+            return Some((Rewind::new(head.freeze(), stream), h2));
+        }
         stream.readable().await.ok()?;
         let mut first = [0; 4096];
         match stream.try_read(&mut first) {
             Ok(0) => return None,
             Ok(n) => head.extend_from_slice(&first[..n]),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => return None,
-        }
-        let known = head.len().min(PREFACE.len());
-        let h2 = head[..known] == PREFACE[..known];
-        if !h2 || known == PREFACE.len() {
-            return Some((Rewind::new(head.into(), stream), h2));
         }
     }
 }

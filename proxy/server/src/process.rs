@@ -105,6 +105,7 @@ fn start(runtime: &Runtime, options: Options, loaded: load::Loaded) -> Result<()
     ground.store.replace(snapshot.certificates.clone());
     let failed = |error: &dyn fmt::Display| StartError::Other(error.to_string());
     let socket = Socket::bind(&control::path(&snapshot.config.server)).map_err(|error| failed(&error))?;
+    let socket = Arc::new(socket);
     let writer = Writer::start(Target::from(&snapshot.config.log)).map_err(|error| failed(&error))?;
     // Every port is held before the first connection is accepted: one that is in use fails the start.
     let mut sockets = Vec::new();
@@ -131,7 +132,7 @@ fn start(runtime: &Runtime, options: Options, loaded: load::Loaded) -> Result<()
     })
 }
 
-async fn serve(running: &Arc<Running>, socket: &Socket, config: &Config) -> Result<(), StartError> {
+async fn serve(running: &Arc<Running>, socket: &Arc<Socket>, config: &Config) -> Result<(), StartError> {
     let failed = |error: std::io::Error| StartError::Other(format!("signals cannot be received: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -140,7 +141,7 @@ async fn serve(running: &Arc<Running>, socket: &Socket, config: &Config) -> Resu
     let changed = Arc::new(Notify::new());
     let watching = tokio::spawn(watch::watch(running.clone(), changed.clone()));
     let answering = tokio::spawn({
-        let (socket, control) = (socket.share().map_err(failed)?, running.control(reloader.clone()));
+        let (socket, control) = (socket.clone(), running.control(reloader.clone()));
         async move { control::serve(&socket, control).await }
     });
     tracing::info!(

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_config::backend::{ProxyVersion, Scheme};
+use portcullis_config::backend::Scheme;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
@@ -22,7 +22,7 @@ use crate::{
     alarm::{Alarm, within},
     error::{Error, Kind, Retry},
     net::proxy_protocol,
-    tls::client::Offer,
+    tls::client::{self, Offer},
 };
 
 /// How long the first address gets before one of the other family is tried beside it (RFC 8305 section 5).
@@ -78,20 +78,19 @@ pub async fn connect(
             Some(alternative) => eyeballs(endpoint, alternative).await?,
         };
         if let Some(version) = backend.config.proxy_protocol {
-            let header = match version {
-                ProxyVersion::V1 => proxy_protocol::encode(proxy_protocol::Version::V1, client.address, client.local),
-                ProxyVersion::V2 => proxy_protocol::encode(proxy_protocol::Version::V2, client.address, client.local),
-            };
+            let header = proxy_protocol::encode(version, client.address, client.local);
             stream.write_all(&header).await.map_err(|error| refused(endpoint, &error))?;
         }
         let offer = match endpoint.scheme {
             Scheme::Http | Scheme::Tcp => return Ok(plain(stream, false, endpoint)),
             Scheme::H2c => return Ok(plain(stream, true, endpoint)),
-            Scheme::Tls => Offer::None,
+            Scheme::Tls => Offer::Bytes,
             Scheme::Https if http1 => Offer::Http1,
-            Scheme::Https => Offer::Http2And1,
+            Scheme::Https => Offer::Http,
         };
-        let (stream, h2) = backend.tls.connect(stream, &endpoint.host, endpoint.address, offer).await?;
+        let deadline = tokio::time::Instant::now() + limit;
+        let stream = backend.tls.connect(stream, &endpoint.host, offer, deadline).await?;
+        let h2 = client::is_h2(&stream);
         Ok(Connected { wire: Wire::Tls(Box::new(stream)), h2, endpoint: endpoint.clone() })
     };
     within(limit, work).await.unwrap_or_else(|| {
