@@ -2,5 +2,9 @@
 //! [`guard`], which stands between a connection's bytes and hyper.
 
 pub(crate) mod bytes;
+pub mod edits;
+pub mod forwarded;
 pub mod guard;
+pub mod hop;
+pub mod path;
 pub mod target;

@@ -70,6 +70,12 @@ pub(crate) fn is_host(byte: u8) -> bool {
     CLASSES[byte as usize] & HOST != 0
 }
 
+/// Whether `byte` means the same with and without percent-encoding.
+#[inline]
+pub(crate) fn is_unreserved(byte: u8) -> bool {
+    CLASSES[byte as usize] & UNRESERVED != 0
+}
+
 /// Whether `value` holds a control byte other than a tab (RFC 9110 section 5.5). Written as a fold, which compiles to
 /// vector instructions; leaving early would cost more than it saves.
 #[inline]

@@ -54,6 +54,7 @@ fn find(routes: &[Route], host: &str, path: &str) -> Option<String> {
 #[test]
 fn the_more_specific_wins() {
     let mut routes = Vec::new();
+    let regex = Regex::new("^/p/q/r").unwrap();
     for (host, hosts) in [
         ("any", HostPattern::Any),
         ("wild", wildcard("a.test")),
@@ -64,7 +65,7 @@ fn the_more_specific_wins() {
             ("any", PathPattern::Any),
             ("prefix", PathPattern::Prefix("/p".into())),
             ("longer", PathPattern::Prefix("/p/q".into())),
-            ("regex", PathPattern::Regex(Regex::new("^/p/q/r").unwrap())),
+            ("regex", PathPattern::Regex(regex.clone())),
             ("exact", PathPattern::Exact("/p/q/r/s".into())),
         ] {
             let mut route = route(&format!("{host} {path}"));
