@@ -2,22 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use portcullis_config::{Config, log::Level};
-use portcullis_server::control::ExplainRequest;
-use serde::Serialize;
+pub(crate) use portcullis_server::check::Finding;
+use portcullis_server::{Options, check, control::ExplainRequest, control::Failure};
 use serde_json::Value;
-
-/// Something that `check` found beyond the configuration's text.
-#[derive(Debug, Serialize)]
-pub(crate) struct Finding {
-    /// Whether the configuration cannot be run like that.
-    pub(crate) error: bool,
-    /// What it is about: a file, a name, an endpoint.
-    pub(crate) subject: String,
-    /// What is the matter.
-    pub(crate) message: String,
-}
 
 /// Runs the proxy until it is told to stop.
 pub(crate) fn run(
@@ -25,26 +14,30 @@ pub(crate) fn run(
     version: &'static str,
     level: impl Fn(Level) + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
-    level(Level::Info);
-    bail!("portcullis {version} cannot run {} yet", config.display())
+    // The error's text is complete and may have many lines; a chain of causes would repeat it.
+    portcullis_server::run(Options { config, version, level: Box::new(level) }).map_err(|error| anyhow!("{error}"))
 }
 
 /// Loads certificates, keys and CAs as the server would.
-pub(crate) fn check_files(_config: &Config) -> anyhow::Result<Vec<Finding>> {
-    Ok(Vec::new())
+pub(crate) fn check_files(config: &Config) -> Vec<Finding> {
+    check::files(config)
 }
 
 /// Resolves every name and shakes hands with every TLS endpoint.
-pub(crate) fn check_online(_config: &Config) -> anyhow::Result<Vec<Finding>> {
-    bail!("--online is not connected yet")
+pub(crate) fn check_online(config: &Config) -> Vec<Finding> {
+    check::online(config)
 }
 
 /// What would become of a request under a configuration.
-pub(crate) fn explain_offline(_config: &Config, request: &ExplainRequest) -> anyhow::Result<Value> {
-    bail!("cannot explain {} yet", request.url)
+pub(crate) fn explain_offline(config: &Config, request: &ExplainRequest) -> anyhow::Result<Value> {
+    check::explain_offline(config, request).map_err(failed)
 }
 
 /// A name as the configuration's `[dns]` finds it.
-pub(crate) fn look_up(_config: &Config, name: &str, _service: bool) -> anyhow::Result<Value> {
-    bail!("cannot look up {name} yet")
+pub(crate) fn look_up(config: &Config, name: &str, service: bool) -> anyhow::Result<Value> {
+    check::look_up(config, name, service).map_err(failed)
+}
+
+fn failed(failure: Failure) -> anyhow::Error {
+    anyhow!(failure.message)
 }

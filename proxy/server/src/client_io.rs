@@ -26,7 +26,7 @@ pub struct ClientIo {
 
 enum Inner {
     Plain(Rewind<TcpStream>),
-    Tls(Box<TlsStream<Rewind<TcpStream>>>),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl ClientIo {
@@ -36,7 +36,7 @@ impl ClientIo {
     }
 
     /// Bytes inside TLS.
-    pub fn tls(stream: TlsStream<Rewind<TcpStream>>, stall: Duration) -> Self {
+    pub fn tls(stream: TlsStream<TcpStream>, stall: Duration) -> Self {
         Self::new(Inner::Tls(Box::new(stream)), stall)
     }
 

@@ -174,8 +174,13 @@ async fn serve(
         }
         Opened::Passthrough { stream, facts, route } => {
             let snapshot = worker.snapshot();
-            let flight =
-                tunnel::begin(worker, &facts, ExchangeKind::Passthrough, &place.lifeline, Some(&snapshot.routes[route]));
+            let flight = tunnel::begin(
+                worker,
+                &facts,
+                ExchangeKind::Passthrough,
+                &place.lifeline,
+                Some((route, &snapshot.routes[route])),
+            );
             let crate::snapshot::Action::Passthrough(backend) = &snapshot.routes[route].action else { return };
             let backend = backend.clone();
             drop(snapshot);
@@ -183,10 +188,9 @@ async fn serve(
         }
         Opened::Over => return,
     };
-    let scheme = if facts.tls.is_some() { "https" } else { "http" };
     let mut connection = ClientConnection {
         worker: worker.clone(),
-        forwarded: ConnectionHeaders::new(facts.client.ip(), scheme),
+        forwarded: ConnectionHeaders::new(facts.client, facts.tls.is_some(), &listener.config.trusted),
         listener,
         facts,
         place,
@@ -256,16 +260,16 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
     let hello = match hello::read(&mut stream, &mut buffer, deadline).await {
         Ok(hello) => hello,
         // A port check, or a browser's spare connection: nothing was asked for.
-        Err(hello::HelloError::Closed) if buffer.is_empty() => return Opened::Over,
+        Err(hello::HelloError::Closed(0)) => return Opened::Over,
         Err(error) => {
             let error: Error = error.into();
             return refused_handshake(opening, None, error);
         }
     };
     let snapshot = worker.snapshot();
-    let passed = snapshot.by_name(&listener.name).and_then(|index| {
-        snapshot.passthrough.find(index, hello.sni.as_deref(), client, &mut SmallVec::new())
-    });
+    let passed = snapshot
+        .by_name(&listener.name)
+        .and_then(|index| snapshot.passthrough.find(index, hello.sni.as_deref(), client, &mut SmallVec::new()));
     if let Some(route) = passed {
         let facts = opening.facts(Some(record::Tls { sni: hello.sni, ..Default::default() }));
         return Opened::Passthrough { stream: Rewind::new(buffer.freeze(), stream), facts, route };
@@ -431,4 +435,3 @@ impl std::fmt::Debug for ClientConnection {
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
-

@@ -26,6 +26,8 @@ pub enum ResponseBody {
     Own(Option<Bytes>, Box<Flight>),
     /// Streamed from a backend.
     Stream(Box<Download>),
+    /// None; the record is somewhere else (with a tunnel).
+    None,
 }
 
 /// A body being streamed from a backend.
@@ -87,6 +89,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(Frame::data(body))))
             }
             Self::Stream(download) => download.poll_frame(cx),
+            Self::None => Poll::Ready(None),
         }
     }
 
@@ -94,6 +97,7 @@ impl Body for ResponseBody {
         match self {
             Self::Own(body, _) => body.is_none(),
             Self::Stream(download) => download.flight.is_none() && download.incoming.is_end_stream(),
+            Self::None => true,
         }
     }
 
@@ -101,6 +105,7 @@ impl Body for ResponseBody {
         match self {
             Self::Own(body, _) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
             Self::Stream(download) => download.incoming.size_hint(),
+            Self::None => SizeHint::with_exact(0),
         }
     }
 }

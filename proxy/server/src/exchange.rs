@@ -3,7 +3,7 @@
 use std::{borrow::Cow, panic::AssertUnwindSafe, rc::Rc, time::Instant};
 
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use crate::{
@@ -12,7 +12,12 @@ use crate::{
     error::{Error, Kind},
     flight::Flight,
     forward,
-    http::{guard::RefusalKind, hop, path, target},
+    http::{
+        forwarded::Origin,
+        guard::RefusalKind,
+        hop::{self, Hop},
+        path, target,
+    },
     record::{ExchangeKind, Predicate, Record},
     respond,
     route::Query,
@@ -44,8 +49,7 @@ pub async fn run(
             Err(Error::proxy(Kind::ProxyInternalError, "a panic; this is a bug in portcullis, please report it"))
         }
     };
-    let close = exchange.close;
-    let Exchange { flight, .. } = exchange;
+    let Exchange { flight, close, .. } = exchange;
     Ok(match answer {
         Ok(answer) => answer.into_response(flight, is_head),
         Err(error) => respond::error(flight, error, is_head, close),
@@ -86,11 +90,7 @@ pub struct Exchange<'a> {
 
 /// A request that was let in: what routing looks at.
 pub struct Admitted<'a> {
-    /// Without port, lower case.
-    pub host: Cow<'a, str>,
-    /// As it came.
-    pub path: &'a str,
-    /// For matching.
+    /// The path for matching.
     pub normal_path: Cow<'a, str>,
     /// As it came.
     pub query: Option<&'a str>,
@@ -132,16 +132,16 @@ impl<'a> Exchange<'a> {
         let (mut parts, body) = request.into_parts();
         let uri = std::mem::take(&mut parts.uri);
         let admitted = self.admit(&parts, &uri)?;
-        let route = self.route(&parts, &admitted)?;
+        let (route, origin) = self.route(&parts, &admitted)?;
         let upload = self.receive(&body)?;
         // Plugins, request phases: here, on the admitted head and the body not yet read.
         match &route.action {
             Action::Forward(shares) => {
                 let backend = shares.pick(fastrand::u32(..));
-                let target = self.outbound(&mut parts.headers, &uri, &admitted, route)?;
-                forward::forward(self, route, backend, parts, target, body, upload).await
+                let outbound = self.outbound(&mut parts, &uri, &admitted, route, &origin)?;
+                forward::forward(self, route, backend, parts, outbound, body, upload).await
             }
-            Action::Redirect(to) => respond::redirect(to, &uri, &admitted, self.connection.is_tls(), route),
+            Action::Redirect(to) => respond::redirect(to, &uri, &self.flight.record.host, origin.https, route),
             Action::Respond { status, body, content_type } => {
                 Ok(respond::fixed(*status, body, content_type.as_ref(), route))
             }
@@ -166,7 +166,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Framing was checked by the guard (HTTP/1) or by hyper (HTTP/2); here: host, target, sizes.
-    fn admit<'r>(&mut self, parts: &'r Parts, uri: &'r Uri) -> Result<Admitted<'r>, Error> {
+    fn admit<'r>(&mut self, parts: &Parts, uri: &'r Uri) -> Result<Admitted<'r>, Error> {
         let connection = self.connection;
         let counters = &connection.worker.counters;
         let malformed = |detail: &'static str| {
@@ -178,7 +178,8 @@ impl<'a> Exchange<'a> {
             .map_err(|error| malformed(error.0))?
             .map(|authority| authority.host)
             .unwrap_or_default();
-        self.flight.record.host = (&*host).into();
+        self.flight.record.host = host.into();
+        let host = &*self.flight.record.host;
         if parts.method == Method::CONNECT {
             return Err(Error::client(Kind::HttpRequestDenied, 501, "CONNECT: this is not a forward proxy"));
         }
@@ -203,20 +204,25 @@ impl<'a> Exchange<'a> {
                 "the request is for another host than the one the TLS handshake named",
             ));
         }
-        let path = uri.path();
-        let normal_path = path::normalise(path).map_err(|error| malformed(error.reason()))?;
-        Ok(Admitted { host, path, normal_path, query: uri.query() })
+        let normal_path = path::normalise(uri.path()).map_err(|error| malformed(error.0))?;
+        let query = uri.query();
+        if connection.guard.is_none()
+            && let Some(query) = query
+        {
+            path::check_query(query).map_err(|error| malformed(error.0))?;
+        }
+        Ok(Admitted { normal_path, query })
     }
 
-    fn route(&mut self, parts: &Parts, admitted: &Admitted<'_>) -> Result<&'a RouteState, Error> {
+    fn route(&mut self, parts: &Parts, admitted: &Admitted<'_>) -> Result<(&'a RouteState, Origin), Error> {
         let connection = self.connection;
-        let record = &mut self.flight.record;
-        let listener = &connection.listener;
-        record.client = listener.trust.client(connection.facts.client, &parts.headers);
+        let origin = connection.forwarded.origin(&parts.headers, &connection.listener.config.trusted);
+        let record: &mut Record = &mut self.flight.record;
+        record.client = origin.client;
         let query = Query {
             listener: connection.listener_index(self.snapshot).unwrap_or(usize::MAX),
             sni: connection.facts.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
-            host: &admitted.host,
+            host: &record.host,
             path: &admitted.normal_path,
             method: parts.method.as_str(),
             headers: &parts.headers,
@@ -239,7 +245,7 @@ impl<'a> Exchange<'a> {
         let route = &*self.snapshot.routes[index];
         record.route = Some(route.name.clone());
         self.flight.sentence.route.set(Some(index));
-        Ok(route)
+        Ok((route, origin))
     }
 
     /// The request body's bounds.
@@ -258,35 +264,43 @@ impl<'a> Exchange<'a> {
     }
 
     /// Turns the request's head into the backend's: hop-by-hop fields go, the proxy's own come, edits are made. Gives the target
-    /// to ask the backend for.
+    /// to ask the backend for, and what was taken off.
     fn outbound(
         &self,
-        headers: &mut HeaderMap,
+        parts: &mut Parts,
         uri: &Uri,
         admitted: &Admitted<'_>,
         route: &RouteState,
-    ) -> Result<PathAndQuery, Error> {
-        let listener = &self.connection.listener;
-        hop::clean_request(headers);
+        origin: &Origin,
+    ) -> Result<(PathAndQuery, Hop), Error> {
+        let headers = &mut parts.headers;
+        let hop = hop::strip(headers);
         let host = match headers.get(header::HOST) {
             Some(host) => host.clone(),
             None => {
-                let authority = uri.authority().map_or(&*admitted.host, |authority| authority.as_str());
-                HeaderValue::from_str(authority).map_err(|_| Error::client(Kind::HttpRequestError, 400, "a bad host"))?
+                let authority = uri.authority().map_or(&*self.flight.record.host, |authority| authority.as_str());
+                let host = HeaderValue::from_str(authority)
+                    .map_err(|_| Error::client(Kind::HttpRequestError, 400, "the host is no header value"))?;
+                headers.insert(header::HOST, host.clone());
+                host
             }
         };
-        let trusted = listener.trust.is_trusted(self.connection.facts.client.ip());
-        self.connection.forwarded.apply(headers, &host, trusted);
-        headers.insert(header::HOST, host);
+        self.connection.forwarded.set(origin, host.to_str().unwrap_or_default(), headers);
         if let Ok(id) = HeaderValue::from_str(&self.flight.record.id) {
             headers.insert(REQUEST_ID, id);
         }
         // The proxy answers for itself: hyper sends 100 once the backend takes the body.
         headers.remove(header::EXPECT);
         let unchanged = || uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let Some(edits) = &route.edits else { return Ok(unchanged()) };
-        edits.apply_request(headers);
-        Ok(edits.target(admitted.path, &admitted.normal_path, admitted.query)?.unwrap_or_else(unchanged))
+        let Some(edits) = &route.edits else { return Ok((unchanged(), hop)) };
+        edits.request_headers.apply(headers);
+        if let Some(host) = &edits.host {
+            headers.insert(header::HOST, host.clone());
+        }
+        let target = edits
+            .target(&admitted.normal_path, admitted.query)
+            .map_err(|error| Error::client(Kind::HttpRequestError, 400, error.0))?;
+        Ok((target.unwrap_or_else(unchanged), hop))
     }
 }
 

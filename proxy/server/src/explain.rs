@@ -14,12 +14,14 @@ use crate::{
     backend::{Backend, health::Standing},
     control::{ExplainRequest, Failure},
     http::{
+        forwarded::ConnectionHeaders,
         guard::{Rules, check_head},
         path, target,
     },
     record::NearMiss,
     route::Query,
     snapshot::{Action, Listener, RouteState, Snapshot},
+    tls::store::Store,
 };
 
 /// What would become of `request` under `snapshot`.
@@ -84,7 +86,9 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Value, F
         Ok((host, normal_path)) => {
             answer["host"] = json!(host);
             answer["path"] = json!(normal_path);
-            let client = listener.trust.client(SocketAddr::new(peer, 0), &headers).ip();
+            let trusted = &listener.config.trusted;
+            let connection = ConnectionHeaders::new(SocketAddr::new(peer, 0), is_tls, trusted);
+            let client = connection.origin(&headers, trusted).client.ip();
             answer["client"] = json!(client);
             let query = Query {
                 listener: index,
@@ -115,9 +119,7 @@ fn listener<'a>(
             .find(|(_, listener)| *listener.name == **name)
             .ok_or_else(|| format!("there is no listener `{name}`"));
     }
-    let speaks = |listener: &Listener| {
-        listener.config.protocol == Protocol::Http && listener.tls.is_some() == is_tls
-    };
+    let speaks = |listener: &Listener| listener.config.protocol == Protocol::Http && listener.tls.is_some() == is_tls;
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let on_port = |listener: &Listener| listener.config.addresses.iter().any(|address| address.port() == port);
     all()
@@ -131,11 +133,11 @@ fn listener<'a>(
 }
 
 fn certificate(snapshot: &Snapshot, listener: &Listener, sni: Option<&str>) -> Value {
-    let covering = sni.map(|sni| snapshot.certificates_for(sni)).unwrap_or_default();
+    // An index of its own: what the running store shows may be of another generation.
+    let store = Store::new(snapshot.certificates.clone());
+    let covering = sni.map(|sni| store.covering(sni).to_vec()).unwrap_or_default();
     let default = match listener.config.tls.as_ref().map(|tls| &tls.unknown_sni) {
-        Some(portcullis_config::listener::UnknownSni::Certificate(name)) => {
-            snapshot.certificates.certificates.iter().find(|known| *known.name == *name.as_str()).cloned()
-        }
+        Some(portcullis_config::listener::UnknownSni::Certificate(name)) => store.named(name.as_str()),
         _ => None,
     };
     let shown: Vec<_> = if covering.is_empty() { default.into_iter().collect() } else { covering };
@@ -221,7 +223,11 @@ fn describe_action(answer: &mut Value, route: &RouteState, word: &str) {
     };
     let now = Instant::now();
     let usable = |backend: &Backend| {
-        backend.members().list.iter().any(|member| !matches!(member.endpoint.health.standing(now), Standing::Ejected(_)))
+        backend
+            .members()
+            .list
+            .iter()
+            .any(|member| !matches!(member.endpoint.health.standing(now), Standing::Ejected(_)))
     };
     let none: Vec<_> = backends.iter().filter(|backend| !usable(backend)).map(|backend| &*backend.name).collect();
     answer["outcome"] = json!(if none.is_empty() {

@@ -96,7 +96,10 @@ impl Flight {
     ) -> Self {
         connection.open.set(connection.open.get() + 1);
         let (worker, lifeline) = (connection.worker.clone(), connection.place.lifeline.clone());
-        Self { connection: Some(connection), in_flight, ..Self::begin_alone(worker, lifeline, view, record, begun) }
+        let mut flight = Self::begin_alone(worker, lifeline, view, record, begun);
+        flight.connection = Some(connection);
+        flight.in_flight = in_flight;
+        flight
     }
 
     /// The beginning of an exchange that is its whole connection.

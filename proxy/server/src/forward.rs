@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Kind, Retry},
     exchange::{Answer, Exchange},
     flight::Flight,
-    http::hop,
+    http::hop::{self, Hop},
     record::{Attempt, End},
     snapshot::RouteState,
     tunnel,
@@ -58,7 +58,7 @@ pub async fn forward(
     route: &RouteState,
     backend: &Arc<Backend>,
     parts: request::Parts,
-    target: PathAndQuery,
+    (target, hop): (PathAndQuery, Hop),
     body: Incoming,
     upload: Rc<Upload>,
 ) -> Result<Answer, Error> {
@@ -68,7 +68,7 @@ pub async fn forward(
     let client = Client { address: exchange.flight.record.client, local: facts.local };
     let worker = exchange.connection.worker.clone();
     let total = times.total.and_then(|total| Instant::now().checked_add(total));
-    let mut outbound = Outbound::new(parts, target, exchange.upgrade, &upload, body);
+    let mut outbound = Outbound::new(parts, target, hop, exchange.upgrade, &upload, body);
     let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
     let mut left = backend.config.retries;
     let mut fresh = false;
@@ -132,8 +132,7 @@ async fn attempt(
     let mut connecting = true;
     let result = {
         let work = async {
-            let Leased { mut lease, endpoint, connect } =
-                pool::lease(&worker.pools, backend, chosen, wanted).await?;
+            let Leased { mut lease, endpoint, connect } = pool::lease(&worker.pools, backend, chosen, wanted).await?;
             connecting = false;
             reused = lease.reused;
             reached = endpoint;
@@ -288,31 +287,44 @@ fn last_error(exchange: &Exchange<'_>) -> Option<Error> {
 /// A request that may have to be sent more than once.
 struct Outbound {
     /// `None` while it is with hyper.
-    head: Option<(Method, HeaderMap, http::Extensions)>,
+    head: Option<(Method, HeaderMap)>,
     body: Option<RequestBody>,
     target: PathAndQuery,
     /// A copy of the head, where a second sending would be safe: no body, and a method that may be repeated.
     spare: Option<(Method, HeaderMap)>,
     upgrade: Option<OnUpgrade>,
+    te_trailers: bool,
 }
 
 impl Outbound {
     fn new(
         mut parts: request::Parts,
         target: PathAndQuery,
+        hop: Hop,
         upgrade: bool,
         upload: &Rc<Upload>,
         body: Incoming,
     ) -> Self {
-        let upgrade = if upgrade { parts.extensions.remove::<OnUpgrade>() } else { None };
-        let body = if upload.is_finished() {
-            RequestBody::Empty
-        } else {
-            RequestBody::stream(body, upload.clone())
-        };
-        let spare = (upload.is_finished() && upgrade.is_none() && is_idempotent(&parts.method))
+        let mut switch = None;
+        // HTTP/2 by upgrade would take the connection out of the proxy's sight (RFC 9113 section 3.1 dropped it).
+        if upgrade
+            && let Some(protocol) = hop.upgrade.filter(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"))
+        {
+            parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            parts.headers.insert(header::UPGRADE, protocol);
+            switch = parts.extensions.remove::<OnUpgrade>();
+        }
+        let body = if upload.is_finished() { RequestBody::Empty } else { RequestBody::stream(body, upload.clone()) };
+        let spare = (upload.is_finished() && switch.is_none() && is_idempotent(&parts.method))
             .then(|| (parts.method.clone(), parts.headers.clone()));
-        Self { head: Some((parts.method, parts.headers, http::Extensions::new())), body: Some(body), target, spare, upgrade }
+        Self {
+            head: Some((parts.method, parts.headers)),
+            body: Some(body),
+            target,
+            spare,
+            upgrade: switch,
+            te_trailers: hop.te_trailers,
+        }
     }
 
     fn is_whole(&self) -> bool {
@@ -321,8 +333,7 @@ impl Outbound {
 
     /// The request, in the form that the connection speaks.
     fn take(&mut self, h2: bool, scheme: Scheme) -> Request<RequestBody> {
-        let (method, mut headers, extensions) =
-            self.head.take().expect("an attempt is made only while the request is whole");
+        let (method, mut headers) = self.head.take().expect("an attempt is made only while the request is whole");
         let body = self.body.take().expect("an attempt is made only while the request is whole");
         let mut uri = http::uri::Parts::default();
         uri.path_and_query = Some(self.target.clone());
@@ -333,13 +344,13 @@ impl Outbound {
             if uri.authority.is_none() {
                 uri.scheme = None;
             }
-        } else {
-            headers.remove(header::TE);
+            if self.te_trailers {
+                headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            }
         }
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.headers_mut() = headers;
-        *request.extensions_mut() = extensions;
         *request.version_mut() = if h2 { Version::HTTP_2 } else { Version::HTTP_11 };
         // Parts of a URI that was one before: a path, and scheme and authority both or neither.
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
@@ -354,7 +365,8 @@ impl Outbound {
         {
             parts.headers.insert(header::HOST, host);
         }
-        self.head = Some((parts.method, parts.headers, http::Extensions::new()));
+        parts.headers.remove(header::TE);
+        self.head = Some((parts.method, parts.headers));
         self.body = Some(body);
     }
 
@@ -364,7 +376,7 @@ impl Outbound {
             return true;
         }
         let Some((method, headers)) = self.spare.clone() else { return false };
-        self.head = Some((method, headers, http::Extensions::new()));
+        self.head = Some((method, headers));
         self.body = Some(RequestBody::Empty);
         true
     }
@@ -399,12 +411,14 @@ fn respond(
             ));
         };
         tunnel = Some(Tunnel { client, idle: exchange.connection.listener.config.limits.tunnel_idle_time });
-        hop::clean_upgrade_response(response.headers_mut());
-    } else {
-        hop::clean_response(response.headers_mut());
+    }
+    let switched = hop::strip(response.headers_mut());
+    if let Some(protocol) = switched.upgrade.filter(|_| tunnel.is_some()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(header::UPGRADE, protocol);
     }
     if let Some(edits) = &route.edits {
-        edits.apply_response(response.headers_mut());
+        edits.response_headers.apply(response.headers_mut());
     }
     let deadline = total.map(Into::into);
     Ok(Answer::Forwarded(Box::new(Forwarded { response, lease, silence, deadline, tunnel })))
@@ -423,7 +437,7 @@ impl Forwarded {
             let worker = flight.worker().clone();
             worker.spawn(tunnel::upgraded(flight, client, backend, lease, idle));
             let (head, _) = response.into_parts();
-            return Response::from_parts(head, ResponseBody::none());
+            return Response::from_parts(head, ResponseBody::None);
         }
         let (mut head, body) = response.into_parts();
         head.version = Version::HTTP_11;

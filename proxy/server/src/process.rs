@@ -29,8 +29,7 @@ use crate::{
     shared::Shared,
     snapshot::{BuildError, Ground, build},
     tls::{certificates::Loaded, server::Resumption, store::Store},
-    watch,
-    worker,
+    watch, worker,
 };
 
 /// How long workers may take to leave after everything was ended.
@@ -78,12 +77,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let loaded = load::load(&options.config).map_err(|report| StartError::Config(Box::new(report)))?;
     raise_descriptors();
     // Names are followed and files read on threads of their own, so that neither waits for the other.
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("control")
-        .enable_all()
-        .build()
-        .map_err(other)?;
+    let runtime =
+        Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build().map_err(other)?;
     let result = start(&runtime, options, loaded);
     runtime.shutdown_timeout(Duration::from_secs(1));
     result

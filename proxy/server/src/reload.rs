@@ -84,10 +84,8 @@ impl Reloader {
         let old = running.snapshot();
         let path = running.options.config.clone();
         let loaded = blocking("reload", move || load::load(&path)).await.ok_or_else(|| lost("loading"))?;
-        let load::Loaded { config, files, warnings } = loaded.map_err(|report| Failure {
-            message: report.to_string(),
-            detail: report.to_json(),
-        })?;
+        let load::Loaded { config, files, warnings } =
+            loaded.map_err(|report| Failure { message: report.to_string(), detail: report.to_json() })?;
         let builder = (running.clone(), old.clone());
         let built = blocking("build", move || build(config, Some(&builder.1), &builder.0.ground)).await;
         let Built { snapshot, warnings: more } =

@@ -7,7 +7,7 @@ use portcullis_config::route::Redirect;
 use crate::{
     download::ResponseBody,
     error::{Error, Kind, Origin},
-    exchange::{Admitted, Answer, REQUEST_ID},
+    exchange::{Answer, REQUEST_ID},
     flight::Flight,
     record::End,
     snapshot::RouteState,
@@ -89,15 +89,9 @@ pub fn own(mut flight: Flight, response: Response<Bytes>, is_head: bool) -> Resp
 ///
 /// # Errors
 /// 400 when the request names no host and the redirect does not either, or when what comes out is not a header value.
-pub fn redirect(
-    to: &Redirect,
-    uri: &Uri,
-    admitted: &Admitted<'_>,
-    is_tls: bool,
-    route: &RouteState,
-) -> Result<Answer, Error> {
+pub fn redirect(to: &Redirect, uri: &Uri, host: &str, is_tls: bool, route: &RouteState) -> Result<Answer, Error> {
     let scheme = to.scheme.as_deref().unwrap_or(if is_tls { "https" } else { "http" });
-    let host = to.host.as_deref().unwrap_or(&admitted.host);
+    let host = to.host.as_deref().unwrap_or(host);
     if host.is_empty() {
         let detail = "a redirect needs a host, and the request names none";
         return Err(Error::client(Kind::HttpRequestError, 400, detail));
@@ -131,6 +125,6 @@ pub fn fixed(status: StatusCode, body: &Bytes, content_type: Option<&HeaderValue
 
 fn edit(response: &mut Response<Bytes>, route: &RouteState) {
     if let Some(edits) = &route.edits {
-        edits.apply_response(response.headers_mut());
+        edits.response_headers.apply(response.headers_mut());
     }
 }

@@ -28,12 +28,12 @@ use portcullis_config::{
 
 pub use self::{
     build::{BuildError, Built, Ground, build},
-    diff::{Changes, diff},
+    diff::diff,
 };
 use crate::{
     backend::Backend,
     dns::Names,
-    http::{edits::Edits, forwarded::Trust},
+    http::edits::Edits,
     route::{Passthrough, Table},
     tls::{certificates::Loaded, server::ServerTls},
 };
@@ -86,8 +86,6 @@ pub struct Listener {
     pub tls: Option<ServerTls>,
     /// Where its bytes go, under protocol TCP.
     pub backend: Option<Arc<Backend>>,
-    /// Whose forwarded headers are believed.
-    pub trust: Trust,
     /// What stays the same over reloads for as long as the listener keeps its name and protocol.
     pub lasting: Arc<Lasting>,
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::{
     alarm::Alarm,
     error::{Error, Kind},
+    http::guard::BadBody,
 };
 
 /// What the exchange knows of its request body while something else sends it.
@@ -147,7 +148,10 @@ impl Stream {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let detail = format!("the request body could not be read: {}", cause(&error));
+                let detail = match BadBody::find(&error) {
+                    Some(bad) => bad.to_string(),
+                    None => format!("the request body could not be read: {}", cause(&error)),
+                };
                 self.fail(Error::client(Kind::HttpRequestError, 400, detail))
             }
             Poll::Ready(None) => {
@@ -164,7 +168,8 @@ impl Stream {
                 self.alarm.set(since.checked_add(upload.silence));
                 match self.alarm.poll(cx) {
                     Poll::Ready(()) => {
-                        let detail = format!("no byte of the request body for {:?} (limits.body_idle_time)", upload.silence);
+                        let detail =
+                            format!("no byte of the request body for {:?} (limits.body_idle_time)", upload.silence);
                         self.fail(Error::client(Kind::HttpRequestError, 408, detail))
                     }
                     Poll::Pending => Poll::Pending,

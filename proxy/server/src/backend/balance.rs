@@ -69,10 +69,16 @@ impl Balancer {
         best.map(|(i, _)| i)
     }
 
-    fn better_of_two(&self, random: u64, open: impl Fn(usize) -> usize, usable: impl Fn(usize) -> bool) -> Option<usize> {
+    fn better_of_two(
+        &self,
+        random: u64,
+        open: impl Fn(usize) -> usize,
+        usable: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         let length = self.schedule.len() as u64;
         let first = self.next_in_turn((random % length) as usize, &usable)?;
-        let second = self.next_in_turn(((random >> 32) % length) as usize, |i| i != first && usable(i)).unwrap_or(first);
+        let second =
+            self.next_in_turn(((random >> 32) % length) as usize, |i| i != first && usable(i)).unwrap_or(first);
         Some(if self.load(second, &open) < self.load(first, &open) { second } else { first })
     }
 

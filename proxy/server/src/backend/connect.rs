@@ -139,13 +139,12 @@ async fn eyeballs<'a>(
                 Err(error) => failed[1] = Some(error),
             }
         }
-        match (&failed[1], failed[0].take()) {
-            (Some(_), Some(error)) => Poll::Ready(Err(error)),
-            (_, first) => {
-                failed[0] = first;
-                Poll::Pending
-            }
+        if failed[1].is_some()
+            && let Some(error) = failed[0].take()
+        {
+            return Poll::Ready(Err(error));
         }
+        Poll::Pending
     })
     .await
 }

@@ -193,8 +193,7 @@ impl Backend {
             // Perhaps it was created again at another address.
             followed.hurry();
         }
-        if let Some(length) =
-            endpoint.health.failure(chosen.probe, Instant::now(), &self.config.health, &error.detail)
+        if let Some(length) = endpoint.health.failure(chosen.probe, Instant::now(), &self.config.health, &error.detail)
         {
             tracing::warn!(
                 backend = &*self.name, endpoint = %endpoint.address, reason = %error.detail,
@@ -233,11 +232,8 @@ impl Backend {
                 }
                 reasons.push(format!("{host}: {}", answer.state));
             }
-            let mut error = Error::backend(
-                kind,
-                Retry::Never,
-                format!("backend {name} has no endpoints: {}", reasons.join("; ")),
-            );
+            let mut error =
+                Error::backend(kind, Retry::Never, format!("backend {name} has no endpoints: {}", reasons.join("; ")));
             error.status = 503;
             return error;
         }

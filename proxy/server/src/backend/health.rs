@@ -82,7 +82,8 @@ impl Health {
         if probe {
             return Some(self.eject(now, policy));
         }
-        if self.ejected_until.load(Relaxed) != 0 || self.errors.fetch_add(1, Relaxed).saturating_add(1) < policy.errors {
+        if self.ejected_until.load(Relaxed) != 0 || self.errors.fetch_add(1, Relaxed).saturating_add(1) < policy.errors
+        {
             return None;
         }
         Some(self.eject(now, policy))

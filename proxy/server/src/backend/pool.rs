@@ -169,10 +169,7 @@ impl Pool {
 
     fn take_shared(self: &Rc<Self>, streams: usize) -> Option<Lease> {
         let shared = self.shared.borrow();
-        let conn = shared.iter().find(|conn| {
-            !conn.sender.is_closed()
-                && conn.streams.get() < streams.min(conn.sender.current_max_send_streams().max(1))
-        })?;
+        let conn = shared.iter().find(|conn| !conn.sender.is_closed() && conn.streams.get() < streams)?;
         conn.streams.set(conn.streams.get() + 1);
         Some(Lease { pool: self.clone(), kind: LeaseKind::Stream(conn.clone()), reused: true })
     }

@@ -21,7 +21,7 @@ use super::{Action, Lasting, Listener, RouteState, Shares, Snapshot};
 use crate::{
     backend::Backend,
     dns::Names,
-    http::{edits::Edits, forwarded::Trust},
+    http::edits::Edits,
     route::{Passthrough, Table},
     tls::{
         certificates::{self, Loaded},
@@ -87,7 +87,8 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
     };
     for certificate in &certificates.certificates {
         let name = &certificate.name;
-        warnings.extend(certificate.warnings(SystemTime::now()).into_iter().map(|w| format!("certificate {name}: {w}")));
+        warnings
+            .extend(certificate.warnings(SystemTime::now()).into_iter().map(|w| format!("certificate {name}: {w}")));
     }
     let names = match previous.filter(|previous| previous.config.dns == config.dns) {
         Some(previous) => previous.names.clone(),
@@ -131,21 +132,28 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
     warnings.dedup();
     let listener_names: Vec<ListenerName> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
     let passthrough = Passthrough::new(&config.routes, &listener_names);
-    let routes: Vec<_> = config
-        .routes
-        .iter()
-        .map(|route| {
-            let old = previous.and_then(|previous| previous.route(&route.name));
-            Arc::new(RouteState {
-                name: route.name.shared(),
-                action: action(route, &backends),
-                edits: (route.edits != config::Edits::default()).then(|| Edits::new(&route.edits)),
-                // A route that comes back by its name while its exchanges are drained is no longer gone.
-                drain: old.filter(|old| old.drain.get().is_none()).map(|old| old.drain.clone()).unwrap_or_default(),
-                config: route.clone(),
-            })
-        })
-        .collect();
+    let mut routes = Vec::with_capacity(config.routes.len());
+    for route in &config.routes {
+        let edits = match Edits::new(&route.edits) {
+            Ok(edits) => (route.edits != config::Edits::default()).then_some(edits),
+            Err(error) => {
+                errors.push(BuildError { at: Some(route.at.clone()), message: error.to_string() });
+                continue;
+            }
+        };
+        let old = previous.and_then(|previous| previous.route(&route.name));
+        routes.push(Arc::new(RouteState {
+            name: route.name.shared(),
+            action: action(route, &backends),
+            edits,
+            // A route that comes back by its name while its exchanges are drained is no longer gone.
+            drain: old.filter(|old| old.drain.get().is_none()).map(|old| old.drain.clone()).unwrap_or_default(),
+            config: route.clone(),
+        }));
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     let mut by_address = hashbrown::HashMap::default();
     let mut listeners = Vec::new();
     for (index, listener) in config.listeners.iter().enumerate() {
@@ -163,8 +171,8 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
                 Protocol::Http => None,
                 Protocol::Tcp { backend } => backends.get(backend).cloned(),
             },
-            trust: Trust::new(&listener.trusted),
-            lasting: read_alike.map_or_else(|| Arc::new(Lasting { open: AtomicUsize::new(0) }), |old| old.lasting.clone()),
+            lasting: read_alike
+                .map_or_else(|| Arc::new(Lasting { open: AtomicUsize::new(0) }), |old| old.lasting.clone()),
             config: listener.clone(),
             name,
         }));
