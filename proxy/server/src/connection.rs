@@ -70,7 +70,8 @@ pub struct ClientConnection {
     pub idle_since: Cell<Instant>,
     /// The listener's position in the snapshot of a generation.
     index: Cell<(u64, Option<usize>)>,
-    entered: Entered,
+    /// Counted in at its listener for as long as it lasts.
+    _entered: Entered,
 }
 
 /// Starts the task of an accepted connection.
@@ -198,7 +199,7 @@ async fn serve(
         open: Cell::new(0),
         idle_since: Cell::new(Instant::now()),
         index: Cell::new((0, None)),
-        entered,
+        _entered: entered,
     };
     if h2 {
         serve_http2(Rc::new(connection), io).await;

@@ -41,11 +41,6 @@ impl Lifeline {
         self.stage.get()
     }
 
-    /// How far it may go, for a look without waiting.
-    pub fn stage(&self) -> Stage {
-        self.stage.get()
-    }
-
     /// Tells it; a later stage is never taken back.
     pub fn tell(&self, stage: Stage) {
         if stage > self.stage.get() {

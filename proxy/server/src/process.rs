@@ -162,16 +162,24 @@ async fn serve(running: &Arc<Running>, socket: &Arc<Socket>, config: &Config) ->
     watching.abort();
     let begun = Instant::now();
     running.stop();
-    let ended = running.join();
-    tokio::pin!(ended);
-    tokio::select! {
-        () = &mut ended => {}
-        () = tokio::time::sleep(drain) => tracing::warn!("the drain deadline came; what is open is cut off"),
-        _ = terminate.recv() => tracing::warn!("a second signal; what is open is cut off"),
-        _ = interrupt.recv() => tracing::warn!("a second signal; what is open is cut off"),
-    }
+    let mut ended = Box::pin(running.join());
+    let left = tokio::select! {
+        () = &mut ended => true,
+        () = tokio::time::sleep(drain) => {
+            tracing::warn!("the drain deadline came; what is open is cut off");
+            false
+        }
+        _ = terminate.recv() => {
+            tracing::warn!("a second signal; what is open is cut off");
+            false
+        }
+        _ = interrupt.recv() => {
+            tracing::warn!("a second signal; what is open is cut off");
+            false
+        }
+    };
     running.end();
-    if tokio::time::timeout(LEAVE, ended).await.is_err() {
+    if !left && tokio::time::timeout(LEAVE, ended).await.is_err() {
         tracing::error!("a worker did not end within {LEAVE:?}");
     }
     answering.abort();
