@@ -99,7 +99,6 @@ pub struct Admitted<'a> {
 impl<'a> Exchange<'a> {
     fn begin(connection: &'a Rc<ClientConnection>, snapshot: &'a Rc<View>, request: &Request<Incoming>) -> Self {
         let begun = Instant::now();
-        let worker = &connection.worker;
         // To be asked before the first await: it belongs to the request that hyper has just read.
         let admitted = connection.guard.as_ref().map(|guard| guard.admit());
         let mut record = Box::new(Record::new(ExchangeKind::Http, &connection.facts, snapshot.generation));
