@@ -254,7 +254,10 @@ mod tests {
     #[test]
     fn brackets_in_strings_and_comments_are_no_nesting() {
         let many = "[".repeat(100);
-        assert_eq!(mistakes(&format!("a = \"{many}\\\"{many}\" # {many}\nb = '{many}'\nc = '''\n{many}'{many}'''\n")), [""; 0]);
+        assert_eq!(
+            mistakes(&format!("a = \"{many}\\\"{many}\" # {many}\nb = '{many}'\nc = '''\n{many}'{many}'''\n")),
+            [""; 0]
+        );
     }
 
     #[test]

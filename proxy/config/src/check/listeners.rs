@@ -206,7 +206,10 @@ fn private(bind: &At<raw::Bind>, key: Option<Span>, out: &mut Sink<'_>) {
         }
         let (message, help) = match address.ip().is_unspecified() {
             true => ("a private listener cannot listen on every address", "name the private address"),
-            false => ("a private listener cannot listen on a public address", "name a private address, or leave out `private`"),
+            false => (
+                "a private listener cannot listen on a public address",
+                "name a private address, or leave out `private`",
+            ),
         };
         let draft = out.error(bind.span, message);
         draft.expected("an address in a loopback, link-local, RFC 1918, RFC 4193 or RFC 6598 range").help(help);
@@ -275,7 +278,18 @@ mod tests {
 
     #[test]
     fn private_ranges_are_those_of_the_rfcs() {
-        for text in ["127.0.0.1", "10.1.1.1", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "100.127.0.1", "::1", "fd00::1", "fe80::1"] {
+        for text in [
+            "127.0.0.1",
+            "10.1.1.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "100.127.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+        ] {
             assert!(is_private(text.parse().unwrap()), "{text}");
         }
         for text in ["0.0.0.0", "8.8.8.8", "172.32.0.1", "100.128.0.1", "::", "2001:db8::1"] {

@@ -160,8 +160,9 @@ impl Read for Redirection {
             },
             Kind::Table(_) => RedirectParts::read(node, out).map(Self::from_parts),
             _ => {
-                out.error(node.span, format!("expected a string or a table, found {}", node.describe()))
-                    .expected("\"https\", a URL, a path, or a table such as `{ host = \"www.example.com\", status = 301 }`");
+                out.error(node.span, format!("expected a string or a table, found {}", node.describe())).expected(
+                    "\"https\", a URL, a path, or a table such as `{ host = \"www.example.com\", status = 301 }`",
+                );
                 None
             }
         }
