@@ -168,10 +168,32 @@ impl Search<'_, '_> {
         }
         self.reported.insert(second.index);
         self.out
-            .error(second.span, "nothing decides between this route and another one that matches the same requests")
+            .error(
+                second.span,
+                format!("nothing decides between two routes: both match {}", what(first.route, second.route)),
+            )
             .other(first.span, "the other one is here")
             .help("make one of them more specific, or give it a higher `priority`");
         true
+    }
+}
+
+/// What both routes match, as far as it can be named.
+fn what(one: &Route, two: &Route) -> String {
+    let shown = |pattern: &HostPattern| match pattern {
+        HostPattern::Exact(name) => Some(format!("`{name}`")),
+        HostPattern::Wildcard(suffix) => Some(format!("`*.{suffix}`")),
+        HostPattern::Any => None,
+    };
+    let (ones, twos) = match one.action {
+        Action::Passthrough(_) => (&one.matches.sni, &two.matches.sni),
+        _ => (&one.matches.hosts, &two.matches.hosts),
+    };
+    let host = ones.iter().find(|host| twos.contains(host)).and_then(shown).unwrap_or_else(|| "any host".to_owned());
+    match &one.matches.path {
+        PathPattern::Exact(path) => format!("{host} with path `{path}`"),
+        PathPattern::Prefix(path) => format!("{host} with paths below `{path}/`"),
+        PathPattern::Any | PathPattern::Regex(_) => host,
     }
 }
 

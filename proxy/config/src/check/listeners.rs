@@ -245,14 +245,21 @@ struct Port {
 
 impl Bound {
     fn add(&mut self, raw: &raw::Listener, out: &mut Sink<'_>) {
-        for bind in raw.address.get().map(|address| address.0.as_slice()).unwrap_or_default() {
+        let binds = raw.address.get().map(|address| address.0.as_slice()).unwrap_or_default();
+        let own = |span: Span| binds.iter().any(|bind| bind.span == span);
+        for bind in binds {
             for address in &bind.value.addresses {
-                if let Some(other) = self.taken(*address, bind.span) {
-                    out.error(bind.span, format!("two listeners want {address}"))
+                let Some(other) = self.taken(*address, bind.span) else { continue };
+                match own(other) {
+                    true => {
+                        out.error(bind.span, format!("{address} is here twice")).other(other, "it is in this already")
+                    }
+                    false => out
+                        .error(bind.span, format!("two listeners want {address}"))
                         .other(other, "the first one is here")
-                        .help("one listener can serve many hosts; routes tell them apart");
-                    break;
-                }
+                        .help("one listener can serve many hosts; routes tell them apart"),
+                };
+                break;
             }
         }
     }

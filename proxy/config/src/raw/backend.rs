@@ -256,6 +256,9 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        if text.contains("://") {
+            return Err(Problem::new("a host, not a URL").help("leave out the scheme and what follows the host"));
+        }
         let (name, digits) = match text.rsplit_once(':') {
             // A colon inside brackets belongs to the address.
             Some((name, digits)) if !digits.ends_with(']') => (name, Some(digits)),

@@ -23,7 +23,8 @@ impl Written for Bind {
     const EXAMPLES: &'static [&'static str] = &["0.0.0.0:443", "[::]:443", ":443"];
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        let addresses = match text.strip_prefix(':') {
+        // Two colons begin an IPv6 address.
+        let addresses = match text.strip_prefix(':').filter(|rest| !rest.starts_with(':')) {
             Some(digits) => {
                 let port = port(digits)?;
                 vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
