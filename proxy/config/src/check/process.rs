@@ -24,11 +24,7 @@ pub(super) fn server(raw: Option<&raw::Server>, out: &Sink<'_>) -> Server {
 pub(super) fn log(raw: Option<&raw::Log>, out: &Sink<'_>) -> Log {
     let none = raw::Log::default();
     let raw = raw.unwrap_or(&none);
-    Log {
-        access: raw.access.or(AccessFormat::Json),
-        file: path(&raw.file, out),
-        level: raw.level.or(Level::Info),
-    }
+    Log { access: raw.access.or(AccessFormat::Json), file: path(&raw.file, out), level: raw.level.or(Level::Info) }
 }
 
 /// A path, seen from the folder of the file that names it.

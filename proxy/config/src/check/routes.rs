@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     backends::{Backends, Use},
-    edits, redirect,
+    edits,
     listeners::Listeners,
+    redirect,
 };
 use crate::{
     diagnostic::Sink,
@@ -81,8 +82,8 @@ fn is_broken(raw: &raw::Route) -> bool {
         || raw.header.is_broken()
         || raw.query.is_broken()
         || raw.client.is_broken()
-        || raw.header.get().is_some_and(|map| map.0.iter().any(|entry| entry.value.is_none()))
-        || raw.query.get().is_some_and(|map| map.0.iter().any(|entry| entry.value.is_none()))
+        || raw.header.get().is_some_and(raw::Map::is_broken)
+        || raw.query.get().is_some_and(raw::Map::is_broken)
 }
 
 /// The one thing a route does.
@@ -209,7 +210,8 @@ impl<'l> Served<'l> {
 fn passthrough(at: &At<raw::Route>, served: &Served<'_>, listeners: &Listeners, out: &mut Sink<'_>) {
     let raw = &at.value;
     if !raw.sni.is_written() {
-        out.error(at.span, "`passthrough` needs `sni`").help("nothing but the name in the TLS handshake can be matched here");
+        out.error(at.span, "`passthrough` needs `sni`")
+            .help("nothing but the name in the TLS handshake can be matched here");
     }
     let http = [
         ("host", raw.host.key),
@@ -228,7 +230,8 @@ fn passthrough(at: &At<raw::Route>, served: &Served<'_>, listeners: &Listeners, 
     ];
     for (key, span) in http {
         if let Some(span) = span {
-            let draft = out.error(span, format!("`{key}` cannot be with `passthrough`: what is inside the TLS is not seen"));
+            let draft =
+                out.error(span, format!("`{key}` cannot be with `passthrough`: what is inside the TLS is not seen"));
             if key == "host" {
                 draft.help("write `sni`");
             }
@@ -309,11 +312,8 @@ fn fields<K>(
 ) -> Vec<FieldMatch> {
     let mut first: HashMap<String, Span> = HashMap::new();
     let mut fields = Vec::new();
-    for entry in map.map(|map| map.0.as_slice()).unwrap_or_default() {
+    for entry in map.map(|map| map.entries.as_slice()).unwrap_or_default() {
         let name = name(&entry.key.value);
-        if name == "host" && std::any::type_name::<K>().ends_with("FieldName") {
-            out.error(entry.key.span, "`host` is matched by a key of its own").help("write `host = \"...\"` in the route");
-        }
         if let Some(other) = first.insert(name.clone(), entry.key.span) {
             out.error(entry.key.span, format!("`{name}` is here twice"))
                 .other(other, "the first one is here")
@@ -396,4 +396,3 @@ impl Names {
         }
     }
 }
-

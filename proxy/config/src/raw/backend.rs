@@ -147,8 +147,9 @@ impl Read for Endpoint {
         match &node.kind {
             Kind::Table(_) => WeightedUrl::read(node, out)
                 .map(|table| Self { weight: table.weight.get().map_or(1, |weight| weight.to()), url: table.url.value }),
-            Kind::String(_) => EndpointUrl::read(node, out)
-                .map(|value| Self { url: Some(At { span: node.span, value }), weight: 1 }),
+            Kind::String(_) => {
+                EndpointUrl::read(node, out).map(|value| Self { url: Some(At { span: node.span, value }), weight: 1 })
+            }
             _ => {
                 out.error(node.span, format!("expected an endpoint, found {}", node.describe()))
                     .expected("a URL such as \"http://my-api:3000\", or `{ url = \"...\", weight = 3 }`");
@@ -255,6 +256,9 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        if text.contains("://") {
+            return Err(Problem::new("a host, not a URL").help("leave out the scheme and what follows the host"));
+        }
         let (name, digits) = match text.rsplit_once(':') {
             // A colon inside brackets belongs to the address.
             Some((name, digits)) if !digits.ends_with(']') => (name, Some(digits)),
@@ -296,9 +300,26 @@ mod tests {
     #[test]
     fn endpoints_have_nothing_behind_the_port() {
         for text in [
-            "http://a/b", "http://a?b", "http://u@a", "http://a#b", "http://", "http://:80", "http://a:0", "http://a:99999",
-            "http://a:", "tcp://a", "ws://a", "a:80", "", "http+srv://a:1", "http+srv://10.0.0.1", "http://fd00::1", "http://a b",
-            "://", "http://[::1", "http://[::1]x:80",
+            "http://a/b",
+            "http://a?b",
+            "http://u@a",
+            "http://a#b",
+            "http://",
+            "http://:80",
+            "http://a:0",
+            "http://a:99999",
+            "http://a:",
+            "tcp://a",
+            "ws://a",
+            "a:80",
+            "",
+            "http+srv://a:1",
+            "http+srv://10.0.0.1",
+            "http://fd00::1",
+            "http://a b",
+            "://",
+            "http://[::1",
+            "http://[::1]x:80",
         ] {
             assert!(EndpointUrl::parse(text).is_err(), "{text}");
         }

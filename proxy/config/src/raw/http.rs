@@ -16,7 +16,9 @@ impl Written for Method {
     fn parse(text: &str) -> Result<Self, Problem> {
         const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
         if text.is_empty() || !text.bytes().all(is_token) {
-            return Err(Problem::new(format!("`{}` is not a method", clip(text))).expected(super::text::examples::<Self>()));
+            return Err(
+                Problem::new(format!("`{}` is not a method", clip(text))).expected(super::text::examples::<Self>())
+            );
         }
         match KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(text) && *known != text) {
             Some(known) => Err(Problem::new(format!("`{text}` is not what clients send: methods are case-sensitive"))
@@ -27,8 +29,8 @@ impl Written for Method {
 }
 
 /// The name of a header field, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FieldName(pub(crate) String);
+#[derive(Clone, Debug)]
+struct FieldName(String);
 
 impl Written for FieldName {
     const KIND: &'static str = "the name of a header field";
@@ -45,6 +47,24 @@ impl Written for FieldName {
             });
         }
         Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+/// The name of a header field that a route can match.
+#[derive(Clone, Debug)]
+pub(crate) struct MatchableName(pub(crate) String);
+
+impl Written for MatchableName {
+    const KIND: &'static str = FieldName::KIND;
+    const EXAMPLES: &'static [&'static str] = FieldName::EXAMPLES;
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match FieldName::parse(text)?.0 {
+            name if name == "host" => {
+                Err(Problem::new("the host is matched by a key of its own").help("write `host = \"...\"` in the route"))
+            }
+            name => Ok(Self(name)),
+        }
     }
 }
 
@@ -149,9 +169,11 @@ fn normal(text: &str) -> Result<String, Problem> {
         let byte = bytes[at];
         if byte == b'%' {
             let hex = bytes.get(at + 1..at + 3).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-            let value = hex.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            let value =
+                hex.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
             let Some(value) = value else {
-                return Err(Problem::new("`%` begins a percent-encoding").expected("two hexadecimal digits behind it")
+                return Err(Problem::new("`%` begins a percent-encoding")
+                    .expected("two hexadecimal digits behind it")
                     .help("a percent sign itself is written `%25`"));
             };
             match value {
