@@ -117,6 +117,14 @@ impl Authority {
 }
 
 impl Leaf {
+    /// The certificate, DER.
+    ///
+    /// # Panics
+    /// Never: the certificate is PEM.
+    pub fn der(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.cert.as_bytes()).expect("a leaf's certificate is PEM").to_vec()
+    }
+
     /// A server's TLS configuration with this leaf.
     ///
     /// # Panics

@@ -217,7 +217,7 @@ impl Proxy {
     /// When the status does not say.
     pub async fn generation(&self) -> u64 {
         let status = self.status().await;
-        find(&status, "generation").and_then(Value::as_u64).unwrap_or_else(|| panic!("no generation in {status}"))
+        status["generation"].as_u64().unwrap_or_else(|| panic!("no generation in {status}"))
     }
 
     /// What `portcullis status --json` prints.
@@ -231,7 +231,7 @@ impl Proxy {
     /// When there is no counter of this name.
     pub async fn counter(&self, name: &str) -> u64 {
         let status = self.status().await;
-        find(&status, name).and_then(Value::as_u64).unwrap_or_else(|| panic!("no counter {name} in {status}"))
+        status["counters"][name].as_u64().unwrap_or_else(|| panic!("no counter {name} in {status}"))
     }
 
     /// Asks over the control socket.
@@ -407,15 +407,6 @@ impl Ground {
 
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-}
-
-/// The first value under `key`, however deep.
-fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    match value {
-        Value::Object(map) => map.get(key).or_else(|| map.values().find_map(|value| find(value, key))),
-        Value::Array(list) => list.iter().find_map(|value| find(value, key)),
-        _ => None,
-    }
 }
 
 fn last(text: &str, bytes: usize) -> &str {
