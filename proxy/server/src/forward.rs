@@ -96,15 +96,15 @@ pub async fn forward(
             Retry::Never => false,
         };
         let late = total.is_some_and(|total| Instant::now() >= total);
-        if !again || late || left == 0 {
+        if !again || late || (left == 0 && !reused) {
             return Err(error);
         }
-        left -= 1;
         worker.counters.retries.up();
-        // A kept connection that turned out to be closed says nothing about its endpoint: the same one is asked
-        // again, on a new connection.
+        // A kept connection that turned out to be closed says nothing about its endpoint and costs no retry: the next try is on
+        // a new connection, so this happens once.
         fresh = reused;
         if !reused {
+            left -= 1;
             tried.push(chosen.endpoint.id);
         }
     }
