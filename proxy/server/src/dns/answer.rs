@@ -177,6 +177,20 @@ impl State {
     }
 }
 
+/// For a person: what is the matter, and why.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pending => f.write_str("not looked up yet"),
+            Self::Fresh => f.write_str("good"),
+            Self::Stale => f.write_str("was good; no nameserver answers now"),
+            Self::NoSuchName => f.write_str("no such name, or it has no such records"),
+            Self::Refused(reason) => f.write_str(reason),
+            Self::Failed(reason) => write!(f, "cannot be looked up: {reason}"),
+        }
+    }
+}
+
 /// Who an answer is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
