@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::BytesMut;
@@ -127,7 +127,7 @@ impl Opening<'_> {
     /// Records a connection that does not become an exchange.
     fn refuse(&self, tls: Option<record::Tls>, error: Error) {
         let generation = self.worker.snapshot().generation;
-        let mut record = Box::new(Record::new(ExchangeKind::Refused, &self.facts(tls), generation));
+        let mut record = Box::new(Record::new(ExchangeKind::Refused, &self.facts(tls), generation, SystemTime::now()));
         record.id = exchange::new_id();
         record.end = record::End::Aborted;
         record.error = Some(error);

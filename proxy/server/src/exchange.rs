@@ -98,17 +98,18 @@ pub struct Admitted<'a> {
 
 impl<'a> Exchange<'a> {
     fn begin(connection: &'a Rc<ClientConnection>, snapshot: &'a Rc<View>, request: &Request<Incoming>) -> Self {
-        let begun = Instant::now();
-        let worker = &connection.worker;
         // To be asked before the first await: it belongs to the request that hyper has just read.
         let admitted = connection.guard.as_ref().map(|guard| guard.admit());
-        let mut record = Box::new(Record::new(ExchangeKind::Http, &connection.facts, snapshot.generation));
-        let (mut refusal, mut upgrade, mut in_flight) = (None, false, None);
+        let (mut refusal, mut upgrade, mut in_flight, mut begun) = (None, false, None, None);
         if let Some(admitted) = admitted {
+            begun = Some(admitted.complete_at.into_std());
             refusal = admitted.refusal;
             upgrade = admitted.upgrade;
             in_flight = Some(admitted.in_flight);
         }
+        let begun = begun.unwrap_or_else(Instant::now);
+        let started = connection.worker.wall_clock(begun);
+        let mut record = Box::new(Record::new(ExchangeKind::Http, &connection.facts, snapshot.generation, started));
         if let Some(refusal) = &refusal {
             record.method = refusal.method.clone();
             record.target = refusal.target.clone();

@@ -73,7 +73,9 @@ pub async fn forward(
     let mut left = backend.config.retries;
     let mut fresh = false;
     loop {
-        let chosen = match backend.choose(worker.index, &tried, Instant::now()) {
+        // The first choice is made at the time the exchange began: a clock is not free.
+        let now = if tried.is_empty() && !fresh { exchange.flight.begun } else { Instant::now() };
+        let chosen = match backend.choose(worker.index, &tried, now) {
             Ok(chosen) => chosen,
             // Every endpoint was tried: the last try's error says more than "none is left".
             Err(error) => return Err(last_error(exchange).unwrap_or(error)),

@@ -3,7 +3,7 @@
 use std::{
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use hyper::upgrade::OnUpgrade;
@@ -41,7 +41,7 @@ pub fn begin(
     route: Option<(usize, &RouteState)>,
 ) -> Flight {
     let view = worker.snapshot();
-    let mut record = Box::new(Record::new(kind, facts, view.generation));
+    let mut record = Box::new(Record::new(kind, facts, view.generation, SystemTime::now()));
     record.id = new_id();
     record.host = facts.tls.as_ref().and_then(|tls| tls.sni.as_deref()).unwrap_or_default().into();
     record.route = route.map(|(_, route)| route.name.clone());

@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
     sync::{Arc, atomic::Ordering::Acquire},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use foldhash::fast::FixedState;
@@ -115,6 +115,8 @@ pub struct Worker {
     recent: RefCell<VecDeque<Box<Record>>>,
     view: RefCell<(u64, Rc<View>)>,
     connections: Cell<u64>,
+    /// One moment on both clocks, taken anew at each tick.
+    clocks: Cell<(Instant, SystemTime)>,
 }
 
 /// The snapshot in force, behind a counter of this thread's own: taking it for an exchange touches no shared cache line.
@@ -134,6 +136,7 @@ impl Worker {
             recent: RefCell::default(),
             view: RefCell::new((snapshot.generation, Rc::new(snapshot))),
             connections: Cell::new(0),
+            clocks: Cell::new((Instant::now(), SystemTime::now())),
             shared,
         }
     }
@@ -253,8 +256,15 @@ impl Worker {
         }
     }
 
+    /// What a wall clock showed at `at`, to within what it was set by since the last tick.
+    pub fn wall_clock(&self, at: Instant) -> SystemTime {
+        let (instant, wall) = self.clocks.get();
+        wall + at.saturating_duration_since(instant)
+    }
+
     fn tick(&self) {
         let now = Instant::now();
+        self.clocks.set((now, SystemTime::now()));
         self.pools.tick(now);
         let overdue = self.open.borrow().overdue(now);
         for (sentence, end) in overdue {

@@ -16,7 +16,7 @@ pub(super) fn server(raw: Option<&raw::Server>, out: &Sink<'_>) -> Server {
         workers: raw.workers.get().and_then(|workers| NonZeroUsize::new(workers.to())),
         drain: raw.drain.get().map_or(Duration::from_secs(30), |drain| drain.0),
         control: path(&raw.control, out),
-        recent: raw.recent.get().map_or(1024, |recent| recent.to()),
+        recent: raw.recent.get().map_or(256, |recent| recent.to()),
         poll: raw.poll.or(Duration::from_secs(5)),
     }
 }
