@@ -1,6 +1,6 @@
 //! `redirect`: a status that redirects, and a place that is not the same one.
 
-use super::routes::Served;
+use super::served::Served;
 use crate::{
     diagnostic::Sink,
     raw::{At, Redirection},

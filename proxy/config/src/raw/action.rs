@@ -130,7 +130,7 @@ impl Written for Target {
     const EXAMPLES: &'static [&'static str] = &["/new", "/user?id=$1"];
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        match text.chars().find(|c| !matches!(c, '!'..='~') || *c == '#') {
+        match text.chars().find(|c| !matches!(c, '!'..='~') || matches!(c, '#' | '"' | '<' | '>' | '\\')) {
             Some(odd) => Err(Problem::new(format!("`{}` is not allowed in a path", odd.escape_default()))
                 .help("write it percent-encoded")),
             None => Ok(Self(text.to_owned())),

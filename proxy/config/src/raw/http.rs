@@ -144,11 +144,12 @@ impl Written for Path {
             return Err(Problem::new("a path has no wildcards")
                 .help("`path` holds everything below it; `path_regex` takes a regex"));
         }
-        if text.contains("//") || text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        let normal = normal(text)?;
+        if normal.contains("//") || normal.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(Problem::new(format!("no request has the path `{}`", clip(text)))
                 .help("double slashes, `.` and `..` are resolved before a path is compared: write it resolved"));
         }
-        Ok(Self { normal: normal(text)?, written: text.to_owned() })
+        Ok(Self { normal, written: text.to_owned() })
     }
 }
 
@@ -177,9 +178,7 @@ fn normal(text: &str) -> Result<String, Problem> {
                     .help("a percent sign itself is written `%25`"));
             };
             match value {
-                b'/' | b'\\' | 0 => {
-                    return Err(Problem::new(format!("no request that is served has `%{value:02X}` in its path")));
-                }
+                0 => return Err(Problem::new("no request that is served has `%00` in its path")),
                 value if is_unreserved(value) => normal.push(char::from(value)),
                 value => normal.push_str(&format!("%{value:02X}")),
             }
@@ -190,7 +189,7 @@ fn normal(text: &str) -> Result<String, Problem> {
             byte if byte.is_ascii_control() => {
                 return Err(Problem::new("a path with control characters in it"));
             }
-            byte if is_unreserved(byte) || b"!$&'()*+,;=:@/".contains(&byte) => normal.push(char::from(byte)),
+            byte if is_path(byte) => normal.push(char::from(byte)),
             byte => normal.push_str(&format!("%{byte:02X}")),
         }
         at += 1;
@@ -201,6 +200,11 @@ fn normal(text: &str) -> Result<String, Problem> {
 /// `unreserved` of RFC 3986.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// What RFC 3986 has in a path, and what clients send there unencoded: such bytes of a request stay as they are.
+fn is_path(byte: u8) -> bool {
+    is_unreserved(byte) || b"!$&'()*+,;=:@/\"[]^`{|}".contains(&byte)
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
@@ -237,8 +241,9 @@ mod tests {
 
     #[test]
     fn paths_are_compared_in_normal_form() {
-        assert_eq!(Path::parse("/%7Euser/%c3%a9/é b").unwrap().normal, "/~user/%C3%A9/%C3%A9%20b");
-        for text in ["api", "", "/a?b", "/a#b", "/a//b", "/a/../b", "/a/.", "/a%2fb", "/%zz", "/a*", "/\n"] {
+        assert_eq!(Path::parse("/%7Euser/%c3%a9/é b[1]%2f").unwrap().normal, "/~user/%C3%A9/%C3%A9%20b[1]%2F");
+        for text in ["api", "", "/a?b", "/a#b", "/a//b", "/a/../b", "/a/.", "/%2e%2E/a", "/a%00", "/%zz", "/a*", "/\n"]
+        {
             assert!(Path::parse(text).is_err(), "{text:?}");
         }
         assert_eq!(Path::parse("/").unwrap().as_prefix(), "");

@@ -30,7 +30,7 @@ fn the_smallest_file_has_every_default() {
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     let config = loaded.config;
     assert_eq!(config.server.drain, Duration::from_secs(30));
-    assert_eq!(config.server.recent, 1024);
+    assert_eq!(config.server.recent, 256);
     let listener = &config.listeners[0];
     assert_eq!(listener.addresses.len(), 2);
     assert_eq!(listener.connections, 16384);
