@@ -86,7 +86,7 @@ pub fn look_up(config: &Config, name: &str, service: bool) -> Result<Value, Fail
 }
 
 fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(1).enable_all().build()
+    Builder::new_current_thread().enable_all().build()
 }
 
 fn with_snapshot<T>(config: &Config, work: impl FnOnce(&Runtime, Built) -> T) -> Result<T, Vec<Finding>> {

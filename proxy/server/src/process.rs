@@ -76,9 +76,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let other = |error: std::io::Error| StartError::Other(error.to_string());
     let loaded = load::load(&options.config).map_err(|report| StartError::Config(Box::new(report)))?;
     raise_descriptors();
-    // Names are followed and files read on threads of their own, so that neither waits for the other.
-    let runtime =
-        Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build().map_err(other)?;
+    // Files are read and written on threads of their own (see `blocking`), so one thread is enough for all that waits.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(other)?;
     let result = start(&runtime, options, loaded);
     runtime.shutdown_timeout(Duration::from_secs(1));
     result

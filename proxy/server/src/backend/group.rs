@@ -96,7 +96,7 @@ impl Backend {
         let followed: Vec<_> =
             config.endpoints.iter().map(|origin| question(origin, &config).map(|q| names.follow(q))).collect();
         let mut known = HashMap::new();
-        if let Some(previous) = previous.filter(|previous| previous.is_reached_like(&config)) {
+        if let Some(previous) = previous.filter(|previous| previous.is_reached_like(&config, &tls)) {
             for member in &previous.members.load().list {
                 known.insert(Key::of(&member.endpoint), Arc::downgrade(&member.endpoint));
             }
@@ -112,8 +112,10 @@ impl Backend {
     }
 
     /// Whether a connection made for `self` may serve `other`.
-    fn is_reached_like(&self, other: &config::Backend) -> bool {
-        self.config.tls == other.tls && self.config.proxy_protocol == other.proxy_protocol
+    fn is_reached_like(&self, other: &config::Backend, tls: &ClientTls) -> bool {
+        self.config.tls == other.tls
+            && self.tls.authorities() == tls.authorities()
+            && self.config.proxy_protocol == other.proxy_protocol
     }
 
     /// The endpoints at this moment.
