@@ -1,1 +1,29 @@
-//! harness
+//! What scenarios are made of: an origin, a proxy (the real binary on free ports), a client, and tools from outside.
+//!
+//! | Module | What it gives |
+//! |---|---|
+//! | [`scenario`] | the runtime of all scenarios, and waiting that is always "eventually, within" |
+//! | [`proxy`] | `portcullis run` on a configuration with placeholders, its logs, its control socket |
+//! | [`origin`] | origins in this process: scripted HTTP/1.1 and HTTP/2, raw bytes, WebSocket, gRPC |
+//! | [`client`] | clients in this process: raw bytes, HTTP/1.1, HTTP/2, bare HTTP/2 frames, WebSocket, gRPC |
+//! | [`certificates`] | a certificate authority of the process, and leaves from it |
+//! | [`nameserver`] | a nameserver in this process whose records change at once |
+//! | [`unbound`], [`nginx`] | the real ones |
+//! | [`tool`] | programs: curl, h2load, openssl |
+//!
+//! Everything binds loopback addresses on ports that the system chose, waits with a deadline, and ends with the value
+//! that stands for it. A failing scenario prints the proxy's configuration and logs.
+
+#![forbid(unsafe_code)]
+
+pub mod binary;
+pub mod certificates;
+pub mod client;
+pub mod nameserver;
+pub mod nginx;
+pub mod origin;
+pub mod port;
+pub mod proxy;
+pub mod scenario;
+pub mod tool;
+pub mod unbound;

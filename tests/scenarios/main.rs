@@ -1,1 +1,32 @@
-//! scenarios
+//! Scenarios: an origin, the proxy (the real binary on free ports), a client, an assertion.
+//!
+//! One module for each paragraph of what portcullis promises; each begins with the list of its promises.
+//!
+//! | Module | What is promised |
+//! |---|---|
+//! | [`listeners`] | addresses, raw TCP, SNI passthrough, PROXY protocol, who may connect |
+//! | [`tls`] | versions, certificates by name, resumption, TLS to backends |
+//! | [`http`] | versions, streaming, upgrades, gRPC, header fields |
+//! | [`framing`] | what is ambiguous or malformed is refused |
+//! | [`limits`] | what a client may ask for |
+//! | [`routes`] | which route wins, and what is done |
+//! | [`backends`] | balancing, pools, time limits, health, retries |
+//! | [`dns`] | private zones, names that change, nameservers that fail |
+//! | [`reload`] | a new configuration with nothing dropped |
+//! | [`record`] | the access log and `explain` |
+//! | [`bad_input`] | a clear error and nothing lost |
+//! | [`shutdown`] | draining |
+//! | [`cli`] | the commands |
+//! | [`memory`] | bounded memory |
+//! | [`mutations`] | random bytes into everything that parses |
+//! | [`docs`] | what the documentation shows is true |
+//!
+//! Names of tests are the sentences they prove.
+
+// A scenario that unwraps fails with a message and a line, which is what a test is for.
+#![allow(clippy::unwrap_used)]
+
+mod ground;
+
+mod listeners;
+mod tls;

@@ -16,11 +16,14 @@ pub mod load;
 pub mod location;
 pub mod log;
 pub mod names;
+mod nearest;
 pub mod network;
 mod raw;
 pub mod route;
 pub mod schema;
 pub mod server;
+mod source;
+mod tree;
 pub mod units;
 
 use std::collections::BTreeMap;

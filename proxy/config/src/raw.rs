@@ -1,1 +1,58 @@
-//! raw
+//! The file as written: every table and every key there is, read from the spanned tree into typed fields that know
+//! their place. What one value may look like is decided here; what values mean together is decided in `check`.
+//!
+//! One declaration of a table (the `table!` macro) gives its struct, its reader, the names that a typo is compared with,
+//! and its part of the JSON Schema. Reading goes on after a mistake: a field that could not be read is known to be written.
+
+mod action;
+mod backend;
+mod choice;
+mod dns;
+mod field;
+mod http;
+mod limits;
+mod list;
+mod listener;
+mod map;
+mod net;
+mod number;
+mod process;
+mod route;
+mod table;
+mod text;
+mod unit;
+
+pub(crate) use action::{Fixed, HeaderEdits, Pattern, Redirection, ReplacePrefix, Rewriting, Share};
+pub(crate) use backend::{Backend, Host};
+pub(crate) use dns::Dns;
+pub(crate) use field::{At, Field};
+pub(crate) use limits::Limits;
+pub(crate) use list::{Filled, List, Tables};
+pub(crate) use listener::{Certificate, Listener, Proto, Unknown};
+pub(crate) use map::Map;
+pub(crate) use net::{Bind, Nameserver};
+pub(crate) use process::{Log, Server};
+pub(crate) use route::{Route, ValuePattern};
+pub(crate) use table::Read;
+
+table::table! {
+    /// The configuration of portcullis.
+    File {
+        /// The process itself.
+        server: Server,
+        /// The access log and the error log.
+        log: Log,
+        /// What a client may ask of the proxy, on all listeners.
+        limits: Limits,
+        /// How names of backends are looked up.
+        dns: Dns,
+        /// Bound sockets, and how their bytes are read.
+        listener: Tables<Listener>,
+        /// Certificates for listeners with TLS. The names they are shown for are those inside them.
+        certificate: Tables<Certificate>,
+        /// What is matched, and what is done with it. The most specific route wins; their order does not matter.
+        route: Tables<Route>,
+        /// Named groups of origins with their policy.
+        backend: Map<crate::names::BackendName, Backend>,
+    }
+}

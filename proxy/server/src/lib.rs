@@ -4,12 +4,39 @@
 
 #![forbid(unsafe_code)]
 
+mod accept;
+mod alarm;
+mod answers;
+mod backend;
+pub mod check;
+mod client_io;
+mod connection;
 pub mod control;
+mod counters;
 pub mod dns;
+mod download;
 pub mod error;
+mod exchange;
+mod explain;
+mod flight;
+mod forward;
 pub mod http;
+mod lifeline;
+mod local;
 pub mod log;
 pub mod net;
+mod process;
 pub mod record;
+mod reload;
+mod respond;
 pub mod route;
+mod running;
+mod shared;
+mod snapshot;
 pub mod tls;
+mod tunnel;
+mod upload;
+mod watch;
+mod worker;
+
+pub use process::{Options, StartError, run};

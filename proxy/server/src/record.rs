@@ -11,7 +11,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use crate::error::Error;
+use crate::{backend::group::Chosen, error::Error};
 
 /// One exchange.
 #[derive(Clone, Debug)]
@@ -60,6 +60,36 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// From `started` to the end.
     pub total: Duration,
+}
+
+impl Record {
+    /// An empty record of `connection`; what was not reached stays empty.
+    pub fn new(kind: ExchangeKind, connection: &Arc<Connection>, generation: u64, started: SystemTime) -> Self {
+        Self {
+            id: Box::default(),
+            started,
+            connection: connection.clone(),
+            generation,
+            kind,
+            method: Box::default(),
+            target: Box::default(),
+            host: Box::default(),
+            version: "",
+            user_agent: None,
+            client: connection.client,
+            route: None,
+            misses: SmallVec::new(),
+            backend: None,
+            attempts: SmallVec::new(),
+            status: 0,
+            received: 0,
+            sent: 0,
+            error: None,
+            end: End::ClientGone,
+            first_byte: None,
+            total: Duration::ZERO,
+        }
+    }
 }
 
 /// What kind of exchange a record is about.
@@ -217,6 +247,22 @@ pub struct Attempt {
     pub connect: Option<Duration>,
     /// What went wrong with this try.
     pub error: Option<Error>,
+}
+
+impl Attempt {
+    /// A try at the chosen endpoint that is about to begin.
+    pub(crate) fn new(chosen: &Chosen) -> Self {
+        Self {
+            address: chosen.endpoint.address,
+            name: chosen.endpoint.name.clone(),
+            chosen: chosen.choice,
+            dns_age: chosen.dns_age,
+            dns_stale: chosen.dns_stale,
+            reused: false,
+            connect: None,
+            error: None,
+        }
+    }
 }
 
 /// Why an endpoint was chosen.

@@ -244,6 +244,9 @@ async fn the_same_question_shares_one_task_that_ends_with_its_last_follower() {
     let two = names.follow(Question::address("app.internal"));
     eventually(&one, "one", is(&["10.0.0.1"])).await;
     assert!(Arc::ptr_eq(&one.current(), &two.current()));
+    let seen = names.followed("app.internal", super::Kind::Address).unwrap();
+    assert_eq!(addresses(&seen), ["10.0.0.1"]);
+    assert!(names.followed("other.internal", super::Kind::Address).is_none());
     drop(one);
     let register = Arc::clone(&names.register);
     drop(names);

@@ -1,0 +1,62 @@
+# The commands of this project. What continuous integration runs is `.ci/run`, which uses these.
+
+CARGO  ?= cargo
+PREFIX ?= /usr/local
+# Seconds for each fuzz target.
+TIME   ?= 60
+# Options of the benchmark, as `make bench BENCH='--rounds 2 h1'`.
+BENCH  ?=
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help run test check fmt fuzz bench install
+
+help:
+	@echo 'make run      build, and start a demonstration on ports 8080 and 8443'
+	@echo 'make test     install what the tests need, and run all of them'
+	@echo 'make check    format, lints and documentation: warnings are errors'
+	@echo 'make fmt      format the code'
+	@echo 'make fuzz     every fuzz target for TIME seconds ($(TIME))'
+	@echo 'make bench    beside nginx, haproxy and envoy: CPU per request'
+	@echo 'make install  the release build into PREFIX/bin ($(PREFIX))'
+
+# A debug build: it is ready in a minute or two and shares everything with the tests, where the release build, optimised across
+# all crates, takes several minutes and shares nothing.
+run:
+	@tests/install build
+	@echo 'Building portcullis (the first time takes a few minutes) ...'
+	$(CARGO) build --locked -p portcullis
+	@$(TARGET)/debug/portcullis demo --dir $(TARGET)/demo
+
+# The executable is built first, with the workspace's features: the scenarios run it.
+test:
+	@tests/install test
+	$(CARGO) build --locked --workspace --bins
+	PORTCULLIS_BIN='$(abspath $(TARGET))/debug/portcullis' $(CARGO) test --locked --workspace --no-fail-fast
+
+check:
+	@tests/install check
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+fmt:
+	$(CARGO) fmt --all
+
+# The sanitiser's flags are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them, so that no other is needed.
+fuzz:
+	@tests/install fuzz
+	@for target in $$($(CARGO) fuzz list --fuzz-dir tests/fuzz); do \
+		echo "== $$target, $(TIME) seconds"; \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz "$$target" -- -max_total_time=$(TIME) || exit 1; \
+	done
+
+bench:
+	@tests/install bench
+	$(CARGO) build --locked --release -p portcullis
+	PORTCULLIS_BIN='$(abspath $(TARGET))/release/portcullis' python3 tests/bench/bench.py $(BENCH)
+
+install:
+	@tests/install build
+	$(CARGO) install --locked --path proxy/cli --root '$(PREFIX)'
+	@echo 'To let it listen below port 1024 without root: setcap cap_net_bind_service=+ep $(PREFIX)/bin/portcullis'

@@ -1,0 +1,61 @@
+//! The lines that `portcullis demo` prints to try.
+
+use std::path::Path;
+
+use super::{Files, PRIVATE_NAME};
+
+/// What to try, ready to paste.
+pub(crate) fn tour(files: &Files) -> String {
+    let [config, authority, control] = [&files.config, &files.authority, &files.control].map(|path| short(path));
+    // Not on the path where it has just been built.
+    let portcullis = std::env::current_exe().map_or_else(|_| "portcullis".into(), |path| short(&path));
+    let state = if files.kept { "kept as you left it" } else { "new" };
+    format!(
+        "\
+portcullis demo: HTTP on 127.0.0.1:8080, HTTPS on 127.0.0.1:8443. Ctrl-C ends it.
+Configuration: {config} ({state}; remove it to start afresh)
+
+Two hosts, plain and over TLS:
+  curl http://shop.localhost:8080/
+  curl http://blog.localhost:8080/
+  curl --cacert {authority} https://shop.localhost:8443/
+
+Balancing over the shop's three instances:
+  for i in 1 2 3 4 5 6; do curl http://shop.localhost:8080/cart; done
+
+A backend with a private name, re-created at other addresses while you watch (no request fails):
+  curl http://app.localhost:8080/redeploy
+  for i in $(seq 30); do curl -s http://app.localhost:8080/; sleep 0.3; done
+  {portcullis} dns {PRIVATE_NAME} --control {control}
+
+Edit the file while it runs: say balance = \"least-requests\", send blog.localhost to the shop, or make a mistake:
+  sed -i 's/blog.localhost/news.localhost/' {config}
+  curl http://news.localhost:8080/
+
+Ask why:
+  {portcullis} explain https://shop.localhost:8443/ --control {control}
+  {portcullis} status --control {control}
+
+"
+    )
+}
+
+/// Relative to where the reader stands, if it is below; quoted for a shell where it must be.
+fn short(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let text = path.strip_prefix(&here).unwrap_or(path).display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_can_be_pasted() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(short(&here.join("target/demo/ca.pem")), "target/demo/ca.pem");
+        assert_eq!(short(Path::new("/nowhere/it's here")), r"'/nowhere/it'\''s here'");
+    }
+}

@@ -1,0 +1,36 @@
+//! What fits together only when everything is known: listeners that could never answer, backends that nothing uses.
+
+use super::{backends::Backends, certificates::Certificates, listeners::Listeners, routes::Checked};
+use crate::{diagnostic::Sink, route::Action};
+
+pub(super) fn check(
+    listeners: &Listeners,
+    certificates: &Certificates,
+    routes: &[Checked],
+    backends: &Backends,
+    out: &mut Sink<'_>,
+) {
+    for checked in listeners.iter() {
+        let name = &checked.listener.name;
+        let on_it = |route: &&Checked| {
+            let names = &route.route.listeners;
+            names.is_empty() || names.contains(name)
+        };
+        if let Some(key) = checked.tls
+            && certificates.is_empty()
+            && !routes.iter().filter(on_it).any(|route| matches!(route.route.action, Action::Passthrough(_)))
+        {
+            out.error(key, format!("listener `{name}` has TLS, and there is no certificate"))
+                .help("write `[[certificate]]` with `cert = \"FILE\"` and `key = \"FILE\"`");
+        }
+        // With errors, the routes that are missed may be those that could not be read.
+        if checked.speaks_http() && !out.failed() && !routes.iter().any(|route| on_it(&route)) {
+            out.warn(checked.named, format!("no route is served on listener `{name}`: every request gets 404"));
+        }
+    }
+    if !out.failed() {
+        for (name, key) in backends.unused() {
+            out.warn(key, format!("backend `{name}` is used by no route and by no listener"));
+        }
+    }
+}

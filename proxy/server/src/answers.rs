@@ -1,0 +1,156 @@
+//! The answers of the running process on its control socket.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use serde_json::{Value, json};
+
+use crate::{
+    control::{Control, ExplainRequest, Failure},
+    dns,
+    explain::{describe_backend, explain},
+    log,
+    reload::Reloader,
+    running::Running,
+};
+
+/// Answers for a running process.
+pub struct Answers {
+    running: Arc<Running>,
+    reloader: Arc<Reloader>,
+}
+
+impl Answers {
+    /// For this process.
+    pub fn new(running: Arc<Running>, reloader: Arc<Reloader>) -> Self {
+        Self { running, reloader }
+    }
+
+    async fn describe(&self) -> Value {
+        let running = &self.running;
+        let snapshot = running.snapshot();
+        let mut pools: HashMap<u64, (usize, usize)> = HashMap::new();
+        for (endpoint, open, idle) in running.pools().await {
+            let sum = pools.entry(endpoint).or_default();
+            *sum = (sum.0 + open, sum.1 + idle);
+        }
+        let listeners: Vec<Value> = snapshot
+            .listeners
+            .iter()
+            .map(|listener| {
+                json!({
+                    "name": listener.name,
+                    "addresses": listener.config.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "tls": listener.tls.is_some(),
+                    "connections": listener.lasting.open.load(std::sync::atomic::Ordering::Relaxed),
+                    "limit": listener.config.connections,
+                })
+            })
+            .collect();
+        let backends: Vec<Value> = snapshot
+            .backends
+            .values()
+            .map(|backend| {
+                let mut value = describe_backend(backend);
+                let members = backend.members();
+                if let Some(endpoints) = value["endpoints"].as_array_mut() {
+                    for (endpoint, member) in endpoints.iter_mut().zip(&members.list) {
+                        let (open, idle) = pools.get(&member.endpoint.id).copied().unwrap_or_default();
+                        endpoint["connections"] = json!(open);
+                        endpoint["idle"] = json!(idle);
+                    }
+                }
+                value
+            })
+            .collect();
+        let now = SystemTime::now();
+        let certificates: Vec<Value> = snapshot
+            .certificates
+            .certificates
+            .iter()
+            .map(|certificate| {
+                let left = certificate.not_after.duration_since(now).map_or(0, |left| left.as_secs());
+                json!({
+                    "name": certificate.name,
+                    "covers": certificate.hosts,
+                    "key": certificate.key_kind.name(),
+                    "left_seconds": left,
+                })
+            })
+            .collect();
+        let last = self.reloader.last();
+        let state = match () {
+            () if running.is_stopping() => "draining",
+            () if last.error.is_some() => "running an older configuration: the last reload failed",
+            () => "running",
+        };
+        json!({
+            "state": state,
+            "version": running.options.version,
+            "pid": std::process::id(),
+            "up_seconds": since(running.since),
+            "config": running.options.config.display().to_string(),
+            "generation": snapshot.generation,
+            "workers": running.workers(),
+            "reload": {
+                "last_seconds": last.at.map(since),
+                "failures": last.failures,
+                "error": last.error,
+            },
+            "listeners": listeners,
+            "routes": snapshot.routes.len(),
+            "backends": backends,
+            "certificates": certificates,
+            "counters": running.counted(),
+            "log_lines_dropped": running.log_dropped(),
+        })
+    }
+}
+
+fn since(at: SystemTime) -> u64 {
+    at.elapsed().unwrap_or(Duration::ZERO).as_secs()
+}
+
+impl Control for Answers {
+    fn status(&self) -> BoxFuture<'_, Value> {
+        self.describe().boxed()
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<Value, Failure>> {
+        self.reloader.reload("portcullis reload").boxed()
+    }
+
+    fn recall<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Option<Value>> {
+        async move {
+            let record = self.running.find(id).await?;
+            let mut line = Vec::new();
+            log::json(&record, &mut line);
+            serde_json::from_slice(&line).ok()
+        }
+        .boxed()
+    }
+
+    fn explain<'a>(&'a self, request: &'a ExplainRequest) -> BoxFuture<'a, Result<Value, Failure>> {
+        std::future::ready(explain(&self.running.snapshot(), request)).boxed()
+    }
+
+    fn dns<'a>(&'a self, name: &'a str, service: bool) -> BoxFuture<'a, Result<Value, Failure>> {
+        async move {
+            let names = self.running.snapshot().names.clone();
+            Ok(look_up(&names, name, service).await)
+        }
+        .boxed()
+    }
+}
+
+/// A name as these names see it.
+pub async fn look_up(names: &dns::Names, name: &str, service: bool) -> Value {
+    let kind = if service { dns::Kind::Service } else { dns::Kind::Address };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let answer = names.look_up(&dns::Question { name, kind, allow_local: false }).await;
+    answer.to_json(Instant::now())
+}

@@ -1,0 +1,124 @@
+//! A client's bytes: TCP, with what was read ahead put back, with or without TLS; and a client that takes no bytes
+//! for too long is given up, whatever protocol the layer above speaks.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use crate::{alarm::Alarm, net::rewind::Rewind};
+
+/// A client's bytes.
+pub struct ClientIo {
+    inner: Inner,
+    stall: Duration,
+    stalled: Alarm,
+    is_stalled: bool,
+}
+
+/// A head and a small body are joined into one buffer: copying so few bytes costs less than a vectored write does in the
+/// kernel, and with TLS it makes one record of them.
+const JOINED: usize = 8 << 10;
+
+thread_local! {
+    static JOIN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+enum Inner {
+    Plain(Rewind<TcpStream>),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl ClientIo {
+    /// Plain bytes. A write that makes no progress for `stall` fails.
+    pub fn plain(stream: Rewind<TcpStream>, stall: Duration) -> Self {
+        Self::new(Inner::Plain(stream), stall)
+    }
+
+    /// Bytes inside TLS.
+    pub fn tls(stream: TlsStream<TcpStream>, stall: Duration) -> Self {
+        Self::new(Inner::Tls(Box::new(stream)), stall)
+    }
+
+    fn new(inner: Inner, stall: Duration) -> Self {
+        Self { inner, stall, stalled: Alarm::new(), is_stalled: false }
+    }
+
+    fn poll_stall<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.is_stalled = false;
+            return result;
+        }
+        if !self.is_stalled {
+            self.is_stalled = true;
+            self.stalled.set_after(self.stall);
+        }
+        self.stalled.poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no bytes")))
+    }
+}
+
+macro_rules! either {
+    ($self:expr, $stream:ident => $call:expr) => {
+        match &mut $self.inner {
+            Inner::Plain($stream) => $call,
+            Inner::Tls($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = either!(self, stream => Pin::new(stream).poll_write(cx, buf));
+        self.poll_stall(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let result = if length <= JOINED {
+            JOIN.with_borrow_mut(|joined| {
+                joined.clear();
+                bufs.iter().for_each(|buf| joined.extend_from_slice(buf));
+                either!(self, stream => Pin::new(stream).poll_write(cx, joined))
+            })
+        } else {
+            either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+        };
+        self.poll_stall(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.inner {
+            Inner::Plain(stream) => stream.is_write_vectored(),
+            Inner::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = either!(self, stream => Pin::new(stream).poll_flush(cx));
+        self.poll_stall(cx, result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = either!(self, stream => Pin::new(stream).poll_shutdown(cx));
+        self.poll_stall(cx, result)
+    }
+}

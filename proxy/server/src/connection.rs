@@ -1,0 +1,438 @@
+//! A connection, from accept to its end: PROXY header, ClientHello, TLS, then the protocol inside.
+//!
+//! Everything that can wait happens in the connection's own task, under a deadline; accepting never waits for it.
+
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::BytesMut;
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_config::listener::Protocol;
+use smallvec::SmallVec;
+use tokio::net::TcpStream;
+
+use crate::{
+    alarm::{Alarm, within},
+    client_io::ClientIo,
+    error::{Error, Kind},
+    exchange,
+    http::{
+        forwarded::ConnectionHeaders,
+        guard::{self, Guard},
+    },
+    lifeline::{Place, Stage},
+    local::LocalExecutor,
+    net::{hello, proxy_protocol, rewind::Rewind},
+    record::{self, ExchangeKind, Record},
+    snapshot::{Entered, Listener},
+    tls::handshake,
+    tunnel,
+    worker::Worker,
+};
+
+/// How long a PROXY header may take; senders write it before anything else.
+const PROXY_HEADER_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection may still take to its first request once it is to stop.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Buffer of an HTTP/1 connection for what it reads ahead and writes behind.
+const HTTP1_BUFFER: usize = 256 << 10;
+
+/// A client's connection, as its exchanges see it.
+pub struct ClientConnection {
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
+    /// The listener it came through, as it was then.
+    pub listener: Arc<Listener>,
+    /// For the record.
+    pub facts: Arc<record::Connection>,
+    /// How it is told to stop; dropped at the very end.
+    pub place: Place,
+    /// The HTTP/1 guard's side of things.
+    pub guard: Option<Arc<guard::Shared>>,
+    /// Forwarded headers that are the same for all its exchanges.
+    pub forwarded: ConnectionHeaders,
+    /// Exchanges open now, and since when there are none.
+    pub open: Cell<usize>,
+    /// Since when there are none.
+    pub idle_since: Cell<Instant>,
+    /// The listener's position in the snapshot of a generation.
+    index: Cell<(u64, Option<usize>)>,
+    /// Counted in at its listener for as long as it lasts.
+    _entered: Entered,
+}
+
+/// Starts the task of an accepted connection.
+pub fn start(worker: &Rc<Worker>, listener: Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
+    worker.counters.connections.up();
+    let Ok(local) = stream.local_addr() else { return };
+    let peer = canonical(peer);
+    let Some(entered) = listener.lasting.enter(listener.config.connections) else {
+        worker.counters.connections_over_limit.up();
+        let detail = format!("the listener has {} connections open (connections)", listener.config.connections);
+        let opening = Opening { worker, listener: &listener, local, peer, client: peer };
+        return opening.refuse(None, Error::client(Kind::ConnectionLimitReached, 0, detail));
+    };
+    worker.counters.connections_open.up();
+    let owner = worker.clone();
+    let worker = worker.clone();
+    owner.spawn(async move {
+        let open = OpenCount(worker.clone());
+        serve(&worker, listener, stream, local, peer, entered).await;
+        drop(open);
+    });
+}
+
+struct OpenCount(Rc<Worker>);
+
+impl Drop for OpenCount {
+    fn drop(&mut self) {
+        self.0.counters.connections_open.down();
+    }
+}
+
+/// What is known of a connection before it has become one for exchanges.
+struct Opening<'a> {
+    worker: &'a Rc<Worker>,
+    listener: &'a Listener,
+    local: SocketAddr,
+    peer: SocketAddr,
+    client: SocketAddr,
+}
+
+impl Opening<'_> {
+    fn facts(&self, tls: Option<record::Tls>) -> Arc<record::Connection> {
+        Arc::new(record::Connection {
+            id: self.worker.next_connection(),
+            listener: self.listener.name.clone(),
+            local: self.local,
+            peer: self.peer,
+            client: self.client,
+            tls,
+        })
+    }
+
+    /// Records a connection that does not become an exchange.
+    fn refuse(&self, tls: Option<record::Tls>, error: Error) {
+        let generation = self.worker.snapshot().generation;
+        let mut record = Box::new(Record::new(ExchangeKind::Refused, &self.facts(tls), generation, SystemTime::now()));
+        record.id = exchange::new_id();
+        record.end = record::End::Aborted;
+        record.error = Some(error);
+        self.worker.finish(record);
+    }
+}
+
+async fn serve(
+    worker: &Rc<Worker>,
+    listener: Arc<Listener>,
+    stream: TcpStream,
+    local: SocketAddr,
+    peer: SocketAddr,
+    entered: Entered,
+) {
+    let stage = if worker.shared.stop.is_cancelled() { Stage::Stop } else { Stage::Open };
+    let place = worker.lifelines.add(listener.lasting.clone(), stage);
+    let mut opening = Opening { worker, listener: &listener, local, peer, client: peer };
+    let lifeline = place.lifeline.clone();
+    // A connection that has asked for nothing when the process stops gets a moment to do so, not the whole drain.
+    let mut patience = Alarm::new();
+    let mut stopping = false;
+    let ended = std::future::poll_fn(|cx| match lifeline.poll(cx) {
+        Stage::End => Poll::Ready(()),
+        Stage::Open => Poll::Pending,
+        Stage::Stop => {
+            if !stopping {
+                stopping = true;
+                patience.set_after(PATIENCE);
+            }
+            patience.poll(cx)
+        }
+    });
+    let opened = tokio::select! {
+        biased;
+        opened = open(&mut opening, stream) => opened,
+        () = ended => return,
+    };
+    let (io, facts, h2) = match opened {
+        Opened::Http { io, facts, h2 } => (io, facts, h2),
+        Opened::Bytes { stream, facts } => {
+            let Some(backend) = listener.backend.clone() else { return };
+            let flight = tunnel::begin(worker, &facts, ExchangeKind::Tcp, &place.lifeline, None);
+            return tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time).await;
+        }
+        Opened::Passthrough { stream, facts, route } => {
+            let snapshot = worker.snapshot();
+            let flight = tunnel::begin(
+                worker,
+                &facts,
+                ExchangeKind::Passthrough,
+                &place.lifeline,
+                Some((route, &snapshot.routes[route])),
+            );
+            let crate::snapshot::Action::Passthrough(backend) = &snapshot.routes[route].action else { return };
+            let backend = backend.clone();
+            drop(snapshot);
+            return tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time).await;
+        }
+        Opened::Over => return,
+    };
+    let mut connection = ClientConnection {
+        worker: worker.clone(),
+        forwarded: ConnectionHeaders::new(facts.client, facts.tls.is_some(), &listener.config.trusted),
+        listener,
+        facts,
+        place,
+        guard: None,
+        open: Cell::new(0),
+        idle_since: Cell::new(Instant::now()),
+        index: Cell::new((0, None)),
+        _entered: entered,
+    };
+    if h2 {
+        serve_http2(Rc::new(connection), io).await;
+    } else {
+        let rules = Arc::new(guard::Rules::new(&connection.listener.config.limits));
+        let (io, guard) = Guard::new(io, rules, false);
+        connection.guard = Some(guard);
+        serve_http1(Rc::new(connection), io).await;
+    }
+}
+
+enum Opened {
+    Http { io: ClientIo, facts: Arc<record::Connection>, h2: bool },
+    Bytes { stream: Rewind<TcpStream>, facts: Arc<record::Connection> },
+    Passthrough { stream: Rewind<TcpStream>, facts: Arc<record::Connection>, route: usize },
+    Over,
+}
+
+/// Everything before the first exchange.
+async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
+    // Everything that is read before somebody takes the connection over.
+    let mut buffer = BytesMut::new();
+    let worker = opening.worker;
+    let listener = opening.listener;
+    let config = &listener.config;
+    if config.proxy_protocol.contains(opening.peer.ip()) {
+        let deadline = tokio::time::Instant::now() + PROXY_HEADER_TIME;
+        match proxy_protocol::read(&mut stream, &mut buffer, deadline).await {
+            Ok(proxy_protocol::Header::Proxied { client, local }) => {
+                opening.client = canonical(client);
+                opening.local = canonical(local);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                worker.counters.proxy_header_errors.up();
+                opening.refuse(None, error.into());
+                return Opened::Over;
+            }
+        }
+    }
+    let client = opening.client.ip();
+    if config.deny.contains(client) || !(config.allow.is_empty() || config.allow.contains(client)) {
+        worker.counters.connections_denied.up();
+        let detail = format!("{client} is not let in by `allow` and `deny`");
+        opening.refuse(None, Error::client(Kind::HttpRequestDenied, 0, detail));
+        return Opened::Over;
+    }
+    if matches!(config.protocol, Protocol::Tcp { .. }) {
+        return Opened::Bytes { stream: Rewind::new(buffer.freeze(), stream), facts: opening.facts(None) };
+    }
+    let stall = config.limits.body_idle_time;
+    let (Some(tls), Some(policy)) = (&listener.tls, &config.tls) else {
+        let Some((stream, h2)) = within(config.limits.idle_time, preface(stream, buffer)).await.flatten() else {
+            return Opened::Over;
+        };
+        return Opened::Http { io: ClientIo::plain(stream, stall), facts: opening.facts(None), h2 };
+    };
+    let deadline = tokio::time::Instant::now() + policy.handshake_time;
+    let hello = match hello::read(&mut stream, &mut buffer, deadline).await {
+        Ok(hello) => hello,
+        // A port check, or a browser's spare connection: nothing was asked for.
+        Err(hello::HelloError::Closed(0)) => return Opened::Over,
+        Err(error) => {
+            let error: Error = error.into();
+            return refused_handshake(opening, None, error);
+        }
+    };
+    let snapshot = worker.snapshot();
+    let passed = snapshot
+        .by_name(&listener.name)
+        .and_then(|index| snapshot.passthrough.find(index, hello.sni.as_deref(), client, &mut SmallVec::new()));
+    if let Some(route) = passed {
+        let facts = opening.facts(Some(record::Tls { sni: hello.sni, ..Default::default() }));
+        return Opened::Passthrough { stream: Rewind::new(buffer.freeze(), stream), facts, route };
+    }
+    drop(snapshot);
+    match handshake::accept(stream, &hello, buffer, tls, deadline).await {
+        Ok((stream, tls)) => {
+            worker.counters.handshakes.up();
+            let h2 = tls.alpn == Some("h2");
+            Opened::Http { io: ClientIo::tls(stream, stall), facts: opening.facts(Some(tls)), h2 }
+        }
+        Err(error) => {
+            refused_handshake(opening, Some(record::Tls { sni: hello.sni.clone(), ..Default::default() }), error)
+        }
+    }
+}
+
+fn refused_handshake(opening: &Opening<'_>, tls: Option<record::Tls>, error: Error) -> Opened {
+    let counters = &opening.worker.counters;
+    match error.kind {
+        Kind::ConnectionReadTimeout | Kind::ConnectionTimeout => counters.handshake_timeouts.up(),
+        _ => counters.handshake_errors.up(),
+    }
+    opening.refuse(tls, error);
+    Opened::Over
+}
+
+/// The client connection preface of HTTP/2 with prior knowledge (RFC 9113 section 3.4). No HTTP/1 request begins with it.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Waits for the first bytes, without holding a buffer, and says whether they begin HTTP/2. `None`: the client left.
+async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<TcpStream>, bool)> {
+    loop {
+        let known = head.len().min(PREFACE.len());
+        let h2 = head[..known] == PREFACE[..known];
+        if !head.is_empty() && (!h2 || known == PREFACE.len()) {
+            return Some((Rewind::new(head.freeze(), stream), h2));
+        }
+        stream.readable().await.ok()?;
+        let mut first = [0; 4096];
+        match stream.try_read(&mut first) {
+            Ok(0) => return None,
+            Ok(n) => head.extend_from_slice(&first[..n]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
+    let served = connection.clone();
+    let service = service_fn(move |request| exchange::run(served.clone(), request));
+    let limits = &connection.listener.config.limits;
+    let serving = http1::Builder::new()
+        .max_headers(limits.header_count.max(1))
+        .max_header_size((limits.header_bytes.bytes() as usize).max(1024))
+        .max_buf_size(HTTP1_BUFFER.max(limits.header_bytes.bytes() as usize + 1024))
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    let mut stopping = false;
+    std::future::poll_fn(|cx| {
+        match connection.place.lifeline.poll(cx) {
+            Stage::Open => {}
+            Stage::Stop if stopping => {}
+            Stage::Stop => {
+                stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            Stage::End => return Poll::Ready(()),
+        }
+        // An error here is a client that went away or was cut off; the exchange's record has it.
+        serving.as_mut().poll(cx).map(drop)
+    })
+    .await;
+}
+
+async fn serve_http2(connection: Rc<ClientConnection>, io: ClientIo) {
+    let served = connection.clone();
+    let service = service_fn(move |request| exchange::run(served.clone(), request));
+    let limits = &connection.listener.config.limits;
+    let serving = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_pending_accept_reset_streams(limits.resets)
+        .max_local_error_reset_streams(limits.resets)
+        .max_header_list_size(u32::try_from(limits.header_bytes.bytes()).unwrap_or(u32::MAX))
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .max_send_buf_size(128 << 10)
+        .serve_connection(TokioIo::new(io), service);
+    let mut serving = pin!(serving);
+    let mut stopping = false;
+    let mut idle = Alarm::new();
+    let result = std::future::poll_fn(|cx| {
+        let idle = is_idle(&connection, &mut idle, cx);
+        match connection.place.lifeline.poll(cx) {
+            Stage::End => return Poll::Ready(Ok(())),
+            stage if (stage == Stage::Stop || idle) && !stopping => {
+                stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            // Asked to go, and it neither speaks nor leaves.
+            _ if idle && stopping && connection.idle_since.get().elapsed() >= 2 * limits.idle_time => {
+                return Poll::Ready(Ok(()));
+            }
+            _ => {}
+        }
+        serving.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = result
+        && let Some(error) = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<h2::Error>())
+        && error.is_library()
+        && error.is_go_away()
+    {
+        connection.worker.counters.http2_goaways.up();
+        tracing::debug!(client = %connection.facts.client, %error, "an HTTP/2 connection was ended");
+    }
+}
+
+/// Whether an HTTP/2 connection has had no exchange for `idle_time`; otherwise its task is woken then. After the first `true` the next look is
+/// one `idle_time` later.
+fn is_idle(connection: &ClientConnection, alarm: &mut Alarm, cx: &mut Context<'_>) -> bool {
+    if connection.open.get() > 0 {
+        alarm.set(None);
+        return false;
+    }
+    let idle_time = connection.listener.config.limits.idle_time;
+    let since = connection.idle_since.get();
+    let over = since.elapsed() >= idle_time;
+    let next = since + if over { 2 * idle_time } else { idle_time };
+    alarm.set(Some(next.into()));
+    alarm.poll(cx).is_ready() || over
+}
+
+impl ClientConnection {
+    /// The listener's position in `snapshot`; `None` once it is gone.
+    pub fn listener_index(&self, snapshot: &crate::snapshot::Snapshot) -> Option<usize> {
+        let (generation, index) = self.index.get();
+        if generation == snapshot.generation {
+            return index;
+        }
+        let index = snapshot.by_name(&self.listener.name);
+        self.index.set((snapshot.generation, index));
+        index
+    }
+
+    /// Whether TLS was terminated here.
+    pub fn is_tls(&self) -> bool {
+        self.facts.tls.is_some()
+    }
+}
+
+impl std::fmt::Debug for ClientConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ClientConnection").field(&self.facts.id).finish()
+    }
+}
+
+/// IPv4 addresses as such, also when they come through an IPv6 socket.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

@@ -1,0 +1,190 @@
+//! A response body on its way to the client: counted, watched for silence, and the owner of the exchange to its end.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::{
+    alarm::Alarm,
+    backend::pool::Lease,
+    error::{Error, Kind, Retry},
+    flight::Flight,
+    record::End,
+    upload::cause,
+};
+
+/// The body given to hyper's server.
+pub enum ResponseBody {
+    /// Made here; `None` once taken.
+    Own(Option<Bytes>, Box<Flight>),
+    /// Streamed from a backend.
+    Stream(Box<Download>),
+    /// None; the record is somewhere else (with a tunnel).
+    None,
+}
+
+/// A body being streamed from a backend.
+pub struct Download {
+    incoming: Incoming,
+    flight: Option<Flight>,
+    /// Given back at the end, if the request had ended too.
+    lease: Option<Lease>,
+    silence: Duration,
+    deadline: Option<Instant>,
+    waiting: Option<Instant>,
+    alarm: Alarm,
+}
+
+/// The response was cut off; hyper then ends the stream or the connection so that the client sees it.
+#[derive(Debug, thiserror::Error)]
+#[error("the response was cut off")]
+pub struct CutOff;
+
+impl ResponseBody {
+    /// A body made here.
+    pub fn own(body: Bytes, flight: Flight) -> Self {
+        Self::Own((!body.is_empty()).then_some(body), Box::new(flight))
+    }
+
+    /// Streams `incoming`; the lease goes back when it ended well. `silence` bounds waits for the backend, `deadline` everything.
+    pub fn stream(
+        incoming: Incoming,
+        flight: Flight,
+        lease: Lease,
+        silence: Duration,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let mut download = Download {
+            incoming,
+            flight: Some(flight),
+            lease: Some(lease),
+            silence,
+            deadline,
+            waiting: None,
+            alarm: Alarm::new(),
+        };
+        if download.incoming.is_end_stream() {
+            download.complete();
+        }
+        Self::Stream(Box::new(download))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        match self.get_mut() {
+            Self::Own(body, flight) => {
+                let Some(body) = body.take() else { return Poll::Ready(None) };
+                flight.record.sent = body.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(body))))
+            }
+            Self::Stream(download) => download.poll_frame(cx),
+            Self::None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(body, _) => body.is_none(),
+            Self::Stream(download) => download.flight.is_none() && download.incoming.is_end_stream(),
+            Self::None => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(body, _) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Self::Stream(download) => download.incoming.size_hint(),
+            Self::None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Download {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.waiting = None;
+                if let (Some(data), Some(flight)) = (frame.data_ref(), &mut self.flight) {
+                    flight.record.sent += data.len() as u64;
+                }
+                if self.incoming.is_end_stream() {
+                    self.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                self.complete();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let detail = format!("the response ended before its end: {}", cause(&error));
+                self.cut_off(Error::backend(Kind::HttpResponseIncomplete, Retry::Never, detail))
+            }
+            Poll::Pending => self.poll_deadlines(cx),
+        }
+    }
+
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        let Some(flight) = &self.flight else { return Poll::Pending };
+        if let Poll::Ready(end) = flight.sentence.poll(cx) {
+            let error = match end {
+                End::Drained => Error::proxy(Kind::ConnectionTerminated, "the drain deadline came (server.drain)"),
+                _ => Error::proxy(Kind::HttpResponseTimeout, "the exchange took too long (limits.request_time)"),
+            };
+            return self.cut_off(error);
+        }
+        // Silence counts from when the backend was first waited for, not from its last byte: between the two it may
+        // have been the client that did not read.
+        let waiting = *self.waiting.get_or_insert_with(Instant::now);
+        loop {
+            // It is measured over both directions: a client that still uploads is a live exchange.
+            let upload = flight.upload.as_ref().and_then(|upload| upload.progress());
+            let quiet = (upload.map_or(waiting, |upload| upload.max(waiting))).checked_add(self.silence);
+            let until = [quiet, self.deadline].into_iter().flatten().min();
+            self.alarm.set(until);
+            if self.alarm.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                let detail = "the response took too long (time.total)";
+                return self.cut_off(Error::backend(Kind::HttpResponseTimeout, Retry::Never, detail));
+            }
+            if upload == flight.upload.as_ref().and_then(|upload| upload.progress()) {
+                let detail = format!("nothing was received for {:?} (time.idle)", self.silence);
+                return self.cut_off(Error::backend(Kind::ConnectionReadTimeout, Retry::Never, detail));
+            }
+        }
+    }
+
+    /// The response is whole: the connection may serve others, and the record is closed.
+    fn complete(&mut self) {
+        let Some(mut flight) = self.flight.take() else { return };
+        flight.record.end = End::Complete;
+        if let Some(lease) = self.lease.take()
+            && flight.upload.as_ref().is_none_or(|upload| upload.is_finished())
+        {
+            lease.give_back();
+        }
+    }
+
+    fn cut_off(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        self.lease = None;
+        if let Some(mut flight) = self.flight.take() {
+            flight.record.end = End::Aborted;
+            flight.fail(error);
+        }
+        Poll::Ready(Some(Err(CutOff)))
+    }
+}

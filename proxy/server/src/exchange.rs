@@ -1,0 +1,356 @@
+//! One request and its response, from the head to the answer: [`run`] shows the whole way.
+
+use std::{borrow::Cow, panic::AssertUnwindSafe, rc::Rc, time::Instant};
+
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts, uri::PathAndQuery};
+use hyper::body::Incoming;
+
+use crate::{
+    connection::ClientConnection,
+    download::ResponseBody,
+    error::{Error, Kind},
+    flight::Flight,
+    forward,
+    http::{
+        forwarded::Origin,
+        guard::RefusalKind,
+        hop::{self, Hop},
+        path, target,
+    },
+    record::{ExchangeKind, Predicate, Record},
+    respond,
+    route::Query,
+    snapshot::{Action, RouteState},
+    upload::{self, Upload},
+    worker::View,
+};
+
+/// The header that carries an exchange's id.
+pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
+
+/// Serves one exchange. Never fails: what goes wrong becomes an answer, in `respond`.
+///
+/// Dropping the future ends the exchange; its record then says that the client went away.
+pub async fn run(
+    connection: Rc<ClientConnection>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, std::convert::Infallible> {
+    // The snapshot is taken here and kept to the end: an exchange sees one configuration.
+    let worker = connection.worker.clone();
+    let snapshot = worker.snapshot();
+    let mut exchange = Exchange::begin(&connection, &snapshot, &request);
+    let is_head = *request.method() == Method::HEAD;
+    // A panic is a bug; it ends this exchange, not the connection's others or the worker.
+    let answer = match AssertUnwindSafe(exchange.serve(request)).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(_) => {
+            worker.counters.panics.up();
+            Err(Error::proxy(Kind::ProxyInternalError, "a panic; this is a bug in portcullis, please report it"))
+        }
+    };
+    let Exchange { flight, close, .. } = exchange;
+    Ok(match answer {
+        Ok(answer) => answer.into_response(flight, is_head),
+        Err(error) => respond::error(flight, error, is_head, close),
+    })
+}
+
+/// What an exchange is answered with, before it owns its record.
+pub enum Answer {
+    /// Made here.
+    Own(Response<bytes::Bytes>),
+    /// From a backend.
+    Forwarded(Box<forward::Forwarded>),
+}
+
+impl Answer {
+    fn into_response(self, flight: Flight, is_head: bool) -> Response<ResponseBody> {
+        match self {
+            Self::Own(response) => respond::own(flight, response, is_head),
+            Self::Forwarded(forwarded) => forwarded.into_response(flight),
+        }
+    }
+}
+
+/// The state of one exchange while its answer is being found.
+pub struct Exchange<'a> {
+    /// The connection it came on.
+    pub connection: &'a Rc<ClientConnection>,
+    /// The configuration it is served by.
+    pub snapshot: &'a Rc<View>,
+    /// Its record.
+    pub flight: Flight,
+    /// Whether the connection closes after the answer.
+    pub close: bool,
+    /// Whether the client asks to switch protocols.
+    pub upgrade: bool,
+    refusal: Option<Box<crate::http::guard::Refusal>>,
+}
+
+/// A request that was let in: what routing looks at.
+pub struct Admitted<'a> {
+    /// The path for matching.
+    pub normal_path: Cow<'a, str>,
+    /// As it came.
+    pub query: Option<&'a str>,
+}
+
+impl<'a> Exchange<'a> {
+    fn begin(connection: &'a Rc<ClientConnection>, snapshot: &'a Rc<View>, request: &Request<Incoming>) -> Self {
+        // To be asked before the first await: it belongs to the request that hyper has just read.
+        let admitted = connection.guard.as_ref().map(|guard| guard.admit());
+        let (mut refusal, mut upgrade, mut in_flight, mut begun) = (None, false, None, None);
+        if let Some(admitted) = admitted {
+            begun = Some(admitted.complete_at.into_std());
+            refusal = admitted.refusal;
+            upgrade = admitted.upgrade;
+            in_flight = Some(admitted.in_flight);
+        }
+        let begun = begun.unwrap_or_else(Instant::now);
+        let started = connection.worker.wall_clock(begun);
+        let mut record = Box::new(Record::new(ExchangeKind::Http, &connection.facts, snapshot.generation, started));
+        if let Some(refusal) = &refusal {
+            record.method = refusal.method.clone();
+            record.target = refusal.target.clone();
+        } else {
+            record.method = request.method().as_str().into();
+            record.target = target_of(request.uri());
+            record.version = version_name(request.version());
+            record.user_agent = request.headers().get(header::USER_AGENT).map(|value| clip(value, 256));
+        }
+        let mut flight = Flight::begin(connection.clone(), snapshot.clone(), record, begun, in_flight);
+        if let Some(deadline) = begun.checked_add(connection.listener.config.limits.request_time) {
+            flight.sentence.deadline.set(Some(deadline));
+        }
+        flight.record.id = request_id(request.headers().get(&REQUEST_ID));
+        Self { connection, snapshot, flight, close: refusal.is_some(), upgrade, refusal }
+    }
+
+    /// The way of an exchange: admit, route, (plugins), forward, (plugins), answer.
+    async fn serve(&mut self, request: Request<Incoming>) -> Result<Answer, Error> {
+        self.refused()?;
+        let (mut parts, body) = request.into_parts();
+        let uri = std::mem::take(&mut parts.uri);
+        let admitted = self.admit(&parts, &uri)?;
+        let (route, origin) = self.route(&parts, &admitted)?;
+        let upload = self.receive(&body)?;
+        // Plugins, request phases: here, on the admitted head and the body not yet read.
+        match &route.action {
+            Action::Forward(shares) => {
+                let backend = shares.pick(fastrand::u32(..));
+                let outbound = self.outbound(&mut parts, &uri, &admitted, route, &origin)?;
+                forward::forward(self, route, backend, parts, outbound, body, upload).await
+            }
+            Action::Redirect(to) => respond::redirect(to, &uri, &self.flight.record.host, origin.https, route),
+            Action::Respond { status, body, content_type } => {
+                Ok(respond::fixed(*status, body, content_type.as_ref(), route))
+            }
+            Action::Passthrough(_) => {
+                Err(Error::proxy(Kind::ProxyConfigurationError, "a passthrough route took an HTTP request"))
+            }
+        }
+        // Plugins, response phases: in `Forwarded`, before the head goes to the client.
+    }
+
+    /// What the guard refused before hyper saw it.
+    fn refused(&mut self) -> Result<(), Error> {
+        let Some(refusal) = self.refusal.take() else { return Ok(()) };
+        let counters = &self.connection.worker.counters;
+        match refusal.kind {
+            RefusalKind::TargetLength => counters.targets_too_long.up(),
+            RefusalKind::HeaderBytes | RefusalKind::HeaderCount => counters.heads_too_large.up(),
+            RefusalKind::HeaderTime => counters.requests_slow.up(),
+            _ => counters.requests_malformed.up(),
+        }
+        Err(Error::client(Kind::HttpRequestError, refusal.status, refusal.reason))
+    }
+
+    /// Framing was checked by the guard (HTTP/1) or by hyper (HTTP/2); here: host, target, sizes.
+    fn admit<'r>(&mut self, parts: &Parts, uri: &'r Uri) -> Result<Admitted<'r>, Error> {
+        let connection = self.connection;
+        let counters = &connection.worker.counters;
+        let malformed = |detail: &'static str| {
+            counters.requests_malformed.up();
+            Error::client(Kind::HttpRequestError, 400, detail)
+        };
+        let port = if connection.is_tls() { 443 } else { 80 };
+        let host = target::of_request(uri.authority().map(|authority| authority.as_str()), &parts.headers, port)
+            .map_err(|error| malformed(error.0))?
+            .map(|authority| authority.host)
+            .unwrap_or_default();
+        self.flight.record.host = host.into();
+        let host = &*self.flight.record.host;
+        if parts.method == Method::CONNECT {
+            return Err(Error::client(Kind::HttpRequestDenied, 501, "CONNECT: this is not a forward proxy"));
+        }
+        if connection.guard.is_none() {
+            // HTTP/1 heads were measured by the guard as they came.
+            let limits = &connection.listener.config.limits;
+            if uri.path_and_query().map_or(0, |target| target.as_str().len() as u64) > limits.target_length.bytes() {
+                counters.targets_too_long.up();
+                return Err(Error::client(Kind::HttpRequestError, 414, "the target is over limits.target_length"));
+            }
+            if parts.headers.len() > limits.header_count {
+                counters.heads_too_large.up();
+                return Err(Error::client(Kind::HttpRequestError, 431, "more fields than limits.header_count"));
+            }
+        }
+        let sni = connection.facts.tls.as_ref().and_then(|tls| tls.sni.as_deref());
+        if sni.is_some_and(|sni| sni != host) {
+            counters.misdirected.up();
+            return Err(Error::client(
+                Kind::HttpRequestError,
+                421,
+                "the request is for another host than the one the TLS handshake named",
+            ));
+        }
+        let normal_path = path::normalise(uri.path()).map_err(|error| malformed(error.0))?;
+        let query = uri.query();
+        if connection.guard.is_none()
+            && let Some(query) = query
+        {
+            path::check_query(query).map_err(|error| malformed(error.0))?;
+        }
+        Ok(Admitted { normal_path, query })
+    }
+
+    fn route(&mut self, parts: &Parts, admitted: &Admitted<'_>) -> Result<(&'a RouteState, Origin), Error> {
+        let connection = self.connection;
+        let origin = connection.forwarded.origin(&parts.headers, &connection.listener.config.trusted);
+        let record: &mut Record = &mut self.flight.record;
+        record.client = origin.client;
+        let query = Query {
+            listener: connection.listener_index(self.snapshot).unwrap_or(usize::MAX),
+            sni: connection.facts.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
+            host: &record.host,
+            path: &admitted.normal_path,
+            method: parts.method.as_str(),
+            headers: &parts.headers,
+            query: admitted.query,
+            client: record.client.ip(),
+        };
+        let Some(index) = self.snapshot.table.find(&query, &mut record.misses) else {
+            connection.worker.counters.unrouted.up();
+            let detail = if record.misses.is_empty() {
+                "no route is for this host"
+            } else if record.misses.iter().any(|miss| miss.failed != Predicate::Host) {
+                "routes for this host exist, but none matches (see `misses`)"
+            } else {
+                "no route matches"
+            };
+            let mut error = Error::client(Kind::DestinationNotFound, 404, detail);
+            error.origin = crate::error::Origin::Proxy;
+            return Err(error);
+        };
+        let route = &*self.snapshot.routes[index];
+        record.route = Some(route.name.clone());
+        self.flight.sentence.route.set(Some(index));
+        Ok((route, origin))
+    }
+
+    /// The request body's bounds.
+    fn receive(&mut self, body: &Incoming) -> Result<Rc<Upload>, Error> {
+        let limits = &self.connection.listener.config.limits;
+        let limit = limits.body_size.bytes();
+        let declared = http_body::Body::size_hint(body).lower();
+        if declared > limit {
+            self.connection.worker.counters.bodies_too_large.up();
+            self.close = true;
+            return Err(upload::too_large(limit));
+        }
+        let upload = Upload::new(limit, limits.body_idle_time, http_body::Body::is_end_stream(body));
+        self.flight.upload = Some(upload.clone());
+        Ok(upload)
+    }
+
+    /// Turns the request's head into the backend's: hop-by-hop fields go, the proxy's own come, edits are made. Gives the target
+    /// to ask the backend for, and what was taken off.
+    fn outbound(
+        &self,
+        parts: &mut Parts,
+        uri: &Uri,
+        admitted: &Admitted<'_>,
+        route: &RouteState,
+        origin: &Origin,
+    ) -> Result<(PathAndQuery, Hop), Error> {
+        let headers = &mut parts.headers;
+        let hop = hop::strip(headers);
+        let host = match headers.get(header::HOST) {
+            Some(host) => host.clone(),
+            None => {
+                let authority = uri.authority().map_or(&*self.flight.record.host, |authority| authority.as_str());
+                let host = HeaderValue::from_str(authority)
+                    .map_err(|_| Error::client(Kind::HttpRequestError, 400, "the host is no header value"))?;
+                headers.insert(header::HOST, host.clone());
+                host
+            }
+        };
+        self.connection.forwarded.set(origin, host.to_str().unwrap_or_default(), headers);
+        if let Ok(id) = HeaderValue::from_str(&self.flight.record.id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        // The proxy answers for itself: hyper sends 100 once the backend takes the body.
+        headers.remove(header::EXPECT);
+        let unchanged = || uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let Some(edits) = &route.edits else { return Ok((unchanged(), hop)) };
+        edits.request_headers.apply(headers);
+        if let Some(host) = &edits.host {
+            headers.insert(header::HOST, host.clone());
+        }
+        let target = edits
+            .target(&admitted.normal_path, admitted.query)
+            .map_err(|error| Error::client(Kind::HttpRequestError, 400, error.0))?;
+        Ok((target.unwrap_or_else(unchanged), hop))
+    }
+}
+
+/// The id of an exchange: the client's when it is 1 to 128 visible ASCII characters, else a new one.
+fn request_id(given: Option<&HeaderValue>) -> Box<str> {
+    match given.map(HeaderValue::as_bytes) {
+        Some(id) if (1..=128).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic) => {
+            String::from_utf8_lossy(id).into()
+        }
+        _ => new_id(),
+    }
+}
+
+/// 128 random bits in hexadecimal. Not a secret: it only has to be unique.
+pub fn new_id() -> Box<str> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bits = fastrand::u128(..);
+    let mut id = String::with_capacity(32);
+    for _ in 0..32 {
+        id.push(char::from(DIGITS[(bits & 15) as usize]));
+        bits >>= 4;
+    }
+    id.into_boxed_str()
+}
+
+/// The target as sent (for HTTP/2: path and query), cut at 2 KiB.
+fn target_of(uri: &Uri) -> Box<str> {
+    const KEPT: usize = 2048;
+    match uri.path_and_query() {
+        Some(target) if uri.authority().is_none() || target.as_str().len() <= KEPT => {
+            let target = target.as_str();
+            // A `Uri` is ASCII, so every place is a character's.
+            target[..target.len().min(KEPT)].into()
+        }
+        _ => uri.to_string().chars().take(KEPT).collect(),
+    }
+}
+
+fn version_name(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_11 => "HTTP/1.1",
+        http::Version::HTTP_2 => "HTTP/2.0",
+        _ => "",
+    }
+}
+
+/// A header value as text, cut at `limit` bytes.
+fn clip(value: &HeaderValue, limit: usize) -> Box<str> {
+    let bytes = value.as_bytes();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(limit)]).into()
+}

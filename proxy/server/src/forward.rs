@@ -1,0 +1,449 @@
+//! Sending an exchange to a backend: endpoint, lease, send, and again elsewhere when that is safe.
+
+use std::{
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header, request, uri::PathAndQuery};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use portcullis_config::backend::Scheme;
+use smallvec::SmallVec;
+
+use crate::{
+    alarm::Alarm,
+    backend::{
+        Backend,
+        connect::Client,
+        group::Chosen,
+        pool::{self, Lease, Leased, Wanted},
+    },
+    download::ResponseBody,
+    error::{Error, Kind, Retry},
+    exchange::{Answer, Exchange},
+    flight::Flight,
+    http::hop::{self, Hop},
+    record::{Attempt, End},
+    snapshot::RouteState,
+    tunnel,
+    upload::{RequestBody, Upload, cause},
+};
+
+/// A response from a backend, on its way to the client.
+pub struct Forwarded {
+    response: Response<Incoming>,
+    lease: Lease,
+    silence: Duration,
+    deadline: Option<tokio::time::Instant>,
+    tunnel: Option<Tunnel>,
+}
+
+/// Both sides of a connection that stops being HTTP.
+struct Tunnel {
+    client: OnUpgrade,
+    idle: Duration,
+}
+
+/// Sends the request to an endpoint of `backend`, and to another one when the first fails in a way that makes this safe.
+///
+/// Dropping the future gives up whatever it was waiting for.
+///
+/// # Errors
+/// The last try's error; every try is in the record.
+pub async fn forward(
+    exchange: &mut Exchange<'_>,
+    route: &RouteState,
+    backend: &Arc<Backend>,
+    parts: request::Parts,
+    (target, hop): (PathAndQuery, Hop),
+    body: Incoming,
+    upload: Rc<Upload>,
+) -> Result<Answer, Error> {
+    let times = &backend.config.time;
+    exchange.flight.record.backend = Some(backend.name.clone());
+    let facts = &exchange.connection.facts;
+    let client = Client { address: exchange.flight.record.client, local: facts.local };
+    let worker = exchange.connection.worker.clone();
+    let total = times.total.and_then(|total| Instant::now().checked_add(total));
+    let mut outbound = Outbound::new(parts, target, hop, exchange.upgrade, &upload, body);
+    let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
+    let mut left = backend.config.retries;
+    let mut fresh = false;
+    loop {
+        // The first choice is made at the time the exchange began: a clock is not free.
+        let now = if tried.is_empty() && !fresh { exchange.flight.begun } else { Instant::now() };
+        let chosen = match backend.choose(worker.index, &tried, now) {
+            Ok(chosen) => chosen,
+            // Every endpoint was tried: the last try's error says more than "none is left".
+            Err(error) => return Err(last_error(exchange).unwrap_or(error)),
+        };
+        let wanted = Wanted { client, http1: outbound.upgrade.is_some(), fresh };
+        let attempt = attempt(exchange, backend, &chosen, wanted, &mut outbound, &upload, total).await;
+        let failed = match attempt {
+            Ok((response, lease)) => {
+                worker.counters.exchanges_forwarded.up();
+                return respond(exchange, route, response, lease, outbound, &upload, times.idle, total);
+            }
+            Err(failed) => failed,
+        };
+        let Failed { error, reused } = failed;
+        let again = match error.retry {
+            Retry::Unsent => outbound.is_whole(),
+            Retry::Idempotent => outbound.restore(),
+            Retry::Never => false,
+        };
+        let late = total.is_some_and(|total| Instant::now() >= total);
+        if !again || late || (left == 0 && !reused) {
+            return Err(error);
+        }
+        worker.counters.retries.up();
+        // A kept connection that turned out to be closed says nothing about its endpoint and costs no retry: the next try is on
+        // a new connection, so this happens once.
+        fresh = reused;
+        if !reused {
+            left -= 1;
+            tried.push(chosen.endpoint.id);
+        }
+    }
+}
+
+struct Failed {
+    error: Error,
+    reused: bool,
+}
+
+async fn attempt(
+    exchange: &mut Exchange<'_>,
+    backend: &Arc<Backend>,
+    chosen: &Chosen,
+    wanted: Wanted,
+    outbound: &mut Outbound,
+    upload: &Rc<Upload>,
+    total: Option<Instant>,
+) -> Result<(Response<Incoming>, Lease), Failed> {
+    let worker = exchange.connection.worker.clone();
+    let endpoint = &chosen.endpoint;
+    exchange.flight.record.attempts.push(Attempt::new(chosen));
+    exchange.flight.at(Some(endpoint.clone()));
+    let sentence = exchange.flight.sentence.clone();
+    let mut reached = endpoint.clone();
+    let mut reused = false;
+    let mut connecting = true;
+    let result = {
+        let work = async {
+            let Leased { mut lease, endpoint, connect } = pool::lease(&worker.pools, backend, chosen, wanted).await?;
+            connecting = false;
+            reused = lease.reused;
+            reached = endpoint;
+            if let Some(attempt) = exchange.flight.record.attempts.last_mut() {
+                attempt.address = reached.address;
+                attempt.reused = reused;
+                attempt.connect = connect;
+            }
+            let request = outbound.take(lease.is_h2(), reached.scheme);
+            let response = send(&mut lease, request, outbound, upload, backend, &reached, total).await?;
+            Ok((response, lease))
+        };
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            sentence.poll(cx).map(|end| Err(stopped(end, upload)))
+        })
+        .await
+    };
+    match result {
+        Ok(answer) => {
+            backend.succeeded(&reached);
+            Ok(answer)
+        }
+        Err(error) => {
+            let stale = reused && error.retry != Retry::Never;
+            if !stale {
+                backend.failed(chosen, &reached, &error, connecting);
+            }
+            if let Some(attempt) = exchange.flight.record.attempts.last_mut() {
+                attempt.error = Some(error.clone());
+            }
+            Err(Failed { error, reused: stale })
+        }
+    }
+}
+
+/// Sends and waits for the head of the response.
+async fn send(
+    lease: &mut Lease,
+    request: Request<RequestBody>,
+    outbound: &mut Outbound,
+    upload: &Rc<Upload>,
+    backend: &Backend,
+    endpoint: &crate::backend::Endpoint,
+    total: Option<Instant>,
+) -> Result<Response<Incoming>, Error> {
+    let times = &backend.config.time;
+    let began = tokio::time::Instant::now();
+    let mut alarm = Alarm::new();
+    let mut sending = pin!(lease.send(request));
+    let sent = std::future::poll_fn(|cx| {
+        if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
+            return Poll::Ready(Ok(sent));
+        }
+        loop {
+            // A backend may wait for the whole body before it answers: its time begins when the body last moved.
+            let progress = upload.progress().map_or(began, |at| at.max(began));
+            let first_byte = progress.checked_add(times.first_byte);
+            let until = [first_byte, total.map(Into::into)].into_iter().flatten().min();
+            alarm.set(until);
+            if alarm.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = tokio::time::Instant::now();
+            let over = total.is_some_and(|total| now.into_std() >= total);
+            if over || first_byte.is_some_and(|at| now >= at) {
+                return Poll::Ready(Err(over));
+            }
+        }
+    })
+    .await;
+    let address = endpoint.address;
+    match sent {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(mut failed)) => {
+            if let Some(request) = failed.take_message() {
+                outbound.put_back(request);
+                let detail = format!("the kept connection to {address} was closed");
+                return Err(Error::backend(Kind::ConnectionTerminated, Retry::Unsent, detail));
+            }
+            let error = failed.into_error();
+            if let Some(client) = upload.take_failure() {
+                return Err(client);
+            }
+            Err(broken(&error, address))
+        }
+        Err(true) => Err(Error::backend(
+            Kind::HttpResponseTimeout,
+            Retry::Never,
+            format!("no response from {address} within {:?} (time.total)", times.total.unwrap_or_default()),
+        )),
+        Err(false) => Err(Error::backend(
+            Kind::HttpResponseTimeout,
+            Retry::Never,
+            format!("no response head from {address} within {:?} (time.first_byte)", times.first_byte),
+        )),
+    }
+}
+
+/// What it means that hyper could not get a response.
+fn broken(error: &hyper::Error, address: std::net::SocketAddr) -> Error {
+    let why = cause(error);
+    if error.is_parse_too_large() {
+        let detail = format!("the response head of {address} is too large");
+        return Error::backend(Kind::HttpResponseHeaderSectionSize, Retry::Never, detail);
+    }
+    if error.is_parse() {
+        let detail = format!("{address} answered with something that is not HTTP/1.1: {why}");
+        return Error::backend(Kind::HttpProtocolError, Retry::Never, detail);
+    }
+    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        let detail = format!("{address} closed the connection before it answered");
+        return Error::backend(Kind::ConnectionTerminated, Retry::Idempotent, detail);
+    }
+    let h2 = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    if let Some(h2) = h2 {
+        // RFC 9113 section 8.7: a refused stream was not processed, nor were those above a GOAWAY's last stream.
+        let retry = match h2.reason() {
+            Some(h2::Reason::REFUSED_STREAM) => Retry::Idempotent,
+            Some(h2::Reason::NO_ERROR) if h2.is_go_away() => Retry::Idempotent,
+            _ if h2.is_io() => Retry::Idempotent,
+            _ => Retry::Never,
+        };
+        let kind = if h2.is_io() { Kind::ConnectionTerminated } else { Kind::HttpProtocolError };
+        return Error::backend(kind, retry, format!("{address} ended the HTTP/2 stream: {h2}"));
+    }
+    let detail = format!("the connection to {address} broke before it answered: {why}");
+    Error::backend(Kind::ConnectionTerminated, Retry::Idempotent, detail)
+}
+
+fn stopped(end: End, upload: &Upload) -> Error {
+    match end {
+        End::Drained => {
+            let mut error = Error::proxy(Kind::ConnectionTerminated, "the drain deadline came (server.drain)");
+            error.status = 503;
+            error
+        }
+        _ if upload.is_finished() => {
+            Error::proxy(Kind::HttpResponseTimeout, "the exchange took too long (limits.request_time)")
+        }
+        _ => Error::client(Kind::HttpRequestError, 408, "the request body took too long (limits.request_time)"),
+    }
+}
+
+fn last_error(exchange: &Exchange<'_>) -> Option<Error> {
+    exchange.flight.record.attempts.last().and_then(|attempt| attempt.error.clone())
+}
+
+/// A request that may have to be sent more than once.
+struct Outbound {
+    /// `None` while it is with hyper.
+    head: Option<(Method, HeaderMap)>,
+    body: Option<RequestBody>,
+    target: PathAndQuery,
+    /// A copy of the head, where a second sending would be safe: no body, and a method that may be repeated.
+    spare: Option<(Method, HeaderMap)>,
+    upgrade: Option<OnUpgrade>,
+    te_trailers: bool,
+}
+
+impl Outbound {
+    fn new(
+        mut parts: request::Parts,
+        target: PathAndQuery,
+        hop: Hop,
+        upgrade: bool,
+        upload: &Rc<Upload>,
+        body: Incoming,
+    ) -> Self {
+        let mut switch = None;
+        // HTTP/2 by upgrade would take the connection out of the proxy's sight (RFC 9113 section 3.1 dropped it).
+        if upgrade
+            && let Some(protocol) = hop.upgrade.filter(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"))
+        {
+            parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            parts.headers.insert(header::UPGRADE, protocol);
+            switch = parts.extensions.remove::<OnUpgrade>();
+        }
+        let body = if upload.is_finished() { RequestBody::Empty } else { RequestBody::stream(body, upload.clone()) };
+        let spare = (upload.is_finished() && switch.is_none() && is_idempotent(&parts.method))
+            .then(|| (parts.method.clone(), parts.headers.clone()));
+        Self {
+            head: Some((parts.method, parts.headers)),
+            body: Some(body),
+            target,
+            spare,
+            upgrade: switch,
+            te_trailers: hop.te_trailers,
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.head.is_some() && self.body.is_some()
+    }
+
+    /// The request, in the form that the connection speaks.
+    fn take(&mut self, h2: bool, scheme: Scheme) -> Request<RequestBody> {
+        let (method, mut headers) = self.head.take().expect("an attempt is made only while the request is whole");
+        let body = self.body.take().expect("an attempt is made only while the request is whole");
+        let mut uri = http::uri::Parts::default();
+        uri.path_and_query = Some(self.target.clone());
+        if h2 {
+            // RFC 9113 section 8.3.1: `:authority` instead of `Host`.
+            uri.scheme = Some(if scheme == Scheme::Https { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+            uri.authority = headers.remove(header::HOST).and_then(|host| host.as_bytes().try_into().ok());
+            if uri.authority.is_none() {
+                uri.scheme = None;
+            }
+            if self.te_trailers {
+                headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            }
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        *request.version_mut() = if h2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        // Parts of a URI that was one before: a path, and scheme and authority both or neither.
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        request
+    }
+
+    /// hyper gave it back: not one byte was sent.
+    fn put_back(&mut self, request: Request<RequestBody>) {
+        let (mut parts, body) = request.into_parts();
+        if let Some(authority) = parts.uri.authority()
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            parts.headers.insert(header::HOST, host);
+        }
+        parts.headers.remove(header::TE);
+        self.head = Some((parts.method, parts.headers));
+        self.body = Some(body);
+    }
+
+    /// Makes it whole again after it was sent, if a second sending is safe.
+    fn restore(&mut self) -> bool {
+        if self.is_whole() {
+            return true;
+        }
+        let Some((method, headers)) = self.spare.clone() else { return false };
+        self.head = Some((method, headers));
+        self.body = Some(RequestBody::Empty);
+        true
+    }
+}
+
+/// RFC 9110 section 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn respond(
+    exchange: &mut Exchange<'_>,
+    route: &RouteState,
+    mut response: Response<Incoming>,
+    lease: Lease,
+    outbound: Outbound,
+    upload: &Rc<Upload>,
+    silence: Duration,
+    total: Option<Instant>,
+) -> Result<Answer, Error> {
+    upload.responded();
+    let record = &mut exchange.flight.record;
+    record.first_byte = Some(exchange.flight.begun.elapsed());
+    let mut tunnel = None;
+    if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        let Some(client) = outbound.upgrade else {
+            return Err(Error::backend(
+                Kind::HttpUpgradeFailed,
+                Retry::Never,
+                "the backend switched protocols, which nobody had asked for",
+            ));
+        };
+        tunnel = Some(Tunnel { client, idle: exchange.connection.listener.config.limits.tunnel_idle_time });
+    }
+    let switched = hop::strip(response.headers_mut());
+    if let Some(protocol) = switched.upgrade.filter(|_| tunnel.is_some()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(header::UPGRADE, protocol);
+    }
+    if let Some(edits) = &route.edits {
+        edits.response_headers.apply(response.headers_mut());
+    }
+    let deadline = total.map(Into::into);
+    Ok(Answer::Forwarded(Box::new(Forwarded { response, lease, silence, deadline, tunnel })))
+}
+
+impl Forwarded {
+    /// The response for hyper's server; the exchange's record goes with its body, or with its tunnel.
+    pub fn into_response(self, mut flight: Flight) -> Response<ResponseBody> {
+        let Self { mut response, lease, silence, deadline, tunnel } = self;
+        flight.record.status = response.status().as_u16();
+        if let Some(Tunnel { client, idle }) = tunnel {
+            let backend = hyper::upgrade::on(&mut response);
+            if let Some(in_flight) = &flight.in_flight {
+                in_flight.switch();
+            }
+            let worker = flight.worker().clone();
+            worker.spawn(tunnel::upgraded(flight, client, backend, lease, idle));
+            let (head, _) = response.into_parts();
+            return Response::from_parts(head, ResponseBody::None);
+        }
+        let (mut head, body) = response.into_parts();
+        head.version = Version::HTTP_11;
+        head.extensions = http::Extensions::new();
+        Response::from_parts(head, ResponseBody::stream(body, flight, lease, silence, deadline))
+    }
+}

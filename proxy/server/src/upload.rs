@@ -1,0 +1,200 @@
+//! A request body on its way to a backend: counted, bounded, and watched for silence.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::{
+    alarm::Alarm,
+    error::{Error, Kind},
+    http::guard::BadBody,
+};
+
+/// What the exchange knows of its request body while something else sends it.
+#[derive(Debug)]
+pub struct Upload {
+    received: Cell<u64>,
+    finished: Cell<bool>,
+    /// When bytes last moved; `None` before the first.
+    progress: Cell<Option<Instant>>,
+    responded: Cell<bool>,
+    failed: RefCell<Option<Error>>,
+    limit: u64,
+    silence: Duration,
+}
+
+impl Upload {
+    /// A body of at most `limit` bytes, in which the client may be silent for `silence` until the response begins. `empty`: there is none.
+    pub fn new(limit: u64, silence: Duration, empty: bool) -> Rc<Self> {
+        Rc::new(Self {
+            received: Cell::new(0),
+            finished: Cell::new(empty),
+            progress: Cell::new(None),
+            responded: Cell::new(false),
+            failed: RefCell::new(None),
+            limit,
+            silence,
+        })
+    }
+
+    /// Body bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Whether the end was seen (or there is no body).
+    pub fn is_finished(&self) -> bool {
+        self.finished.get()
+    }
+
+    /// When bytes last moved.
+    pub fn progress(&self) -> Option<Instant> {
+        self.progress.get()
+    }
+
+    /// The response has begun: silence is now measured over both directions, by the response's own deadline.
+    pub fn responded(&self) {
+        self.responded.set(true);
+    }
+
+    /// What was wrong with the body, if it was the client's doing that sending failed.
+    pub fn take_failure(&self) -> Option<Error> {
+        self.failed.borrow_mut().take()
+    }
+}
+
+/// The body given to hyper's client.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// None.
+    Empty,
+    /// Streamed from the client.
+    Stream(Box<Stream>),
+}
+
+/// A body being streamed.
+#[derive(Debug)]
+pub struct Stream {
+    incoming: Incoming,
+    upload: Rc<Upload>,
+    alarm: Alarm,
+}
+
+impl RequestBody {
+    /// Streams `incoming`, keeping `upload` informed.
+    pub fn stream(incoming: Incoming, upload: Rc<Upload>) -> Self {
+        Self::Stream(Box::new(Stream { incoming, upload, alarm: Alarm::new() }))
+    }
+}
+
+/// Sending stopped because of the client; the reason is in the [`Upload`].
+#[derive(Debug, thiserror::Error)]
+#[error("the request body was cut off")]
+pub struct CutOff;
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Stream(stream) => stream.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream(stream) => stream.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream(stream) => stream.incoming.size_hint(),
+        }
+    }
+}
+
+impl Stream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        let upload = &self.upload;
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let now = Instant::now();
+                upload.progress.set(Some(now));
+                self.alarm.set(None);
+                if let Some(data) = frame.data_ref() {
+                    let received = upload.received.get() + data.len() as u64;
+                    upload.received.set(received);
+                    if received > upload.limit {
+                        return self.fail(too_large(self.upload.limit));
+                    }
+                }
+                if self.incoming.is_end_stream() {
+                    upload.finished.set(true);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let detail = match BadBody::find(&error) {
+                    Some(bad) => bad.to_string(),
+                    None => format!("the request body could not be read: {}", cause(&error)),
+                };
+                self.fail(Error::client(Kind::HttpRequestError, 400, detail))
+            }
+            Poll::Ready(None) => {
+                upload.finished.set(true);
+                Poll::Ready(None)
+            }
+            Poll::Pending if upload.responded.get() => Poll::Pending,
+            Poll::Pending => {
+                let since = upload.progress.get().unwrap_or_else(|| {
+                    let now = Instant::now();
+                    upload.progress.set(Some(now));
+                    now
+                });
+                self.alarm.set(since.checked_add(upload.silence));
+                match self.alarm.poll(cx) {
+                    Poll::Ready(()) => {
+                        let detail =
+                            format!("no byte of the request body for {:?} (limits.body_idle_time)", upload.silence);
+                        self.fail(Error::client(Kind::HttpRequestError, 408, detail))
+                    }
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn fail(&self, error: Error) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        self.upload.failed.borrow_mut().get_or_insert(error);
+        Poll::Ready(Some(Err(CutOff)))
+    }
+}
+
+/// The error for a body over the limit.
+pub fn too_large(limit: u64) -> Error {
+    let limit = portcullis_config::units::Size(limit);
+    Error::client(Kind::HttpRequestError, 413, format!("the request body is larger than {limit} (limits.body_size)"))
+}
+
+/// The innermost message of an error chain: hyper's own say "error reading a body from connection".
+pub fn cause(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,123 @@
+//! Noticing that a file of the configuration has changed.
+//!
+//! Folders are watched, not files: editors rename, and Kubernetes swaps a link named `..data`. Where events do not arrive (bind mounts,
+//! network file systems), a look at sizes and times every `server.poll` does the same, later.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+    time::SystemTime,
+};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::{Notify, mpsc};
+
+use crate::{process::blocking, reload::SETTLE, running::Running};
+
+/// Watches until dropped; `changed` is notified once for each burst of changes.
+pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
+    // One waiting event says all: what it was is found out by looking.
+    let (tell, mut told) = mpsc::channel(1);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !matches!(event.kind, notify::EventKind::Access(_))) {
+            let _ = tell.try_send(());
+        }
+    })
+    .inspect_err(|error| tracing::warn!(%error, "files are not watched, only looked at every server.poll"))
+    .ok();
+    let mut watched = BTreeSet::new();
+    let mut seen = look(&running).await;
+    loop {
+        if let Some(watcher) = &mut watcher {
+            follow(watcher, &mut watched, &folders(&running));
+        }
+        let poll = running.snapshot().config.server.poll;
+        tokio::select! {
+            Some(()) = told.recv() => {
+                tokio::time::sleep(SETTLE).await;
+                while told.try_recv().is_ok() {}
+            }
+            () = tokio::time::sleep(poll) => {}
+        }
+        let now = look(&running).await;
+        if now != seen {
+            seen = now;
+            changed.notify_one();
+        }
+    }
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    path: PathBuf,
+    state: Option<(u64, u64, Option<SystemTime>)>,
+}
+
+async fn look(running: &Arc<Running>) -> Vec<Mark> {
+    let running = running.clone();
+    let mark = |path: PathBuf| {
+        let state = fs::metadata(&path).ok().map(|meta| (meta.ino(), meta.len(), meta.modified().ok()));
+        Mark { path, state }
+    };
+    blocking("look", move || files(&running).into_iter().map(mark).collect()).await.unwrap_or_default()
+}
+
+/// Every file whose change may change the snapshot.
+fn files(running: &Running) -> BTreeSet<PathBuf> {
+    let snapshot = running.snapshot();
+    let mut files: BTreeSet<_> = running.files.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+    let given = &running.options.config;
+    if given.is_dir() {
+        // Also those that were not there, or could not be read, when it was last loaded.
+        let entries = fs::read_dir(given).into_iter().flatten().flatten().map(|entry| entry.path());
+        files.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")));
+    } else {
+        files.insert(given.clone());
+    }
+    for certificate in &snapshot.config.certificates {
+        files.insert(certificate.cert.clone());
+        files.insert(certificate.key.clone());
+    }
+    files.extend(snapshot.config.backends.values().filter_map(|backend| backend.tls.ca.clone()));
+    files
+}
+
+/// The folders to watch: those of the files, and those of what links lead to.
+fn folders(running: &Running) -> BTreeSet<PathBuf> {
+    let folder = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("/"),
+    };
+    let mut folders = BTreeSet::new();
+    for file in files(running) {
+        folders.insert(folder(&file));
+        if let Ok(target) = fs::canonicalize(&file) {
+            folders.insert(folder(&target));
+        }
+    }
+    if running.options.config.is_dir() {
+        folders.insert(running.options.config.clone());
+    }
+    folders
+}
+
+fn follow(watcher: &mut RecommendedWatcher, watched: &mut BTreeSet<PathBuf>, wanted: &BTreeSet<PathBuf>) {
+    for gone in watched.difference(wanted) {
+        // It may have been removed itself.
+        let _ = watcher.unwatch(gone);
+    }
+    let mut now: BTreeSet<PathBuf> = watched.intersection(wanted).cloned().collect();
+    for new in wanted.difference(watched) {
+        match watcher.watch(new, RecursiveMode::NonRecursive) {
+            Ok(()) => drop(now.insert(new.clone())),
+            // Tried again at the next turn; until then it is looked at.
+            Err(error) => tracing::debug!(folder = %new.display(), %error, "a folder is not watched"),
+        }
+    }
+    *watched = now;
+}

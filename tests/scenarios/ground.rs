@@ -1,0 +1,56 @@
+//! Configurations that many scenarios begin with.
+
+use std::net::IpAddr;
+
+use portcullis_tests::{
+    origin::Origin,
+    proxy::{Plan, Proxy},
+};
+
+/// Everything on one plain listener to one backend, whose only endpoint is `@origin@`.
+pub(crate) const PLAIN: &str = r#"
+[[listener]]
+name = "http"
+address = "127.0.0.1:@http@"
+
+[[route]]
+backend = "app"
+
+[backend.app]
+endpoints = ["http://@origin@"]
+"#;
+
+/// Everything on one TLS listener with the certificate `leaf` to one backend, whose only endpoint is `@origin@`.
+pub(crate) const TLS: &str = r#"
+[[listener]]
+name = "https"
+address = "127.0.0.1:@https@"
+tls = {}
+
+[[certificate]]
+name = "leaf"
+cert = "leaf.pem"
+key = "leaf.key"
+
+[[route]]
+backend = "app"
+
+[backend.app]
+endpoints = ["http://@origin@"]
+"#;
+
+/// [`PLAIN`] in front of `origin`.
+pub(crate) async fn plain(origin: &Origin) -> Proxy {
+    Plan::new(PLAIN).set("origin", origin.address()).start().await
+}
+
+/// [`TLS`] in front of `origin`, with a leaf for `names`.
+pub(crate) async fn tls(origin: &Origin, names: &[&str]) -> Proxy {
+    let leaf = portcullis_tests::certificates::leaf(names);
+    Plan::new(TLS).leaf("leaf", &leaf).set("origin", origin.address()).start().await
+}
+
+/// `127.0.0.n`: a machine has 16 million loopback addresses.
+pub(crate) fn loopback(n: u8) -> IpAddr {
+    IpAddr::from([127, 0, 0, n])
+}
