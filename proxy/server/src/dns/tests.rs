@@ -338,6 +338,21 @@ async fn a_nameserver_that_is_not_there_or_fails_passes_the_turn_at_once() {
 }
 
 #[tokio::test]
+async fn no_nameserver_is_asked_twice_in_one_look_up() {
+    let (one, two) = (Nameserver::start().await, Nameserver::start().await);
+    one.silence(true);
+    two.fail_with(Some(ResponseCode::ServFail));
+    let mut config = config();
+    config.zones = vec![zone("internal", [one.address(), two.address()])];
+    let names = names(&config);
+    for order in [[one.address(), two.address()], [two.address(), one.address()]] {
+        let State::Failed(reason) = look_up(&names, "app.internal").await.state else { panic!("not failed") };
+        let said: Vec<_> = reason.split("; ").map(|part| part.split(": ").next().unwrap().to_owned()).collect();
+        assert_eq!(said, order.map(|address| address.to_string()), "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn one_kind_of_address_is_enough() {
     let (private, _public, config) = private_and_public().await;
     private.set("app.internal.", vec![a("10.0.0.1", 300)]);
