@@ -108,6 +108,12 @@ impl Names {
     pub fn follow(&self, question: Question) -> Followed {
         Followed::start(question, &self.resolver, &self.register, &self.runtime)
     }
+
+    /// What those who follow this name at present have, stale or not; whatever they allow. `None` when nobody does.
+    pub fn followed(&self, name: &str, kind: Kind) -> Option<Arc<Answer>> {
+        let question = |allow_local| Question { name: name.to_owned(), kind, allow_local };
+        [false, true].into_iter().find_map(|allow_local| self.register.current(&question(allow_local)))
+    }
 }
 
 impl std::fmt::Debug for Names {

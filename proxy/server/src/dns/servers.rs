@@ -11,6 +11,7 @@ use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{Name, RecordType},
 };
+use smallvec::SmallVec;
 
 use super::{
     reply,
@@ -76,10 +77,13 @@ impl Servers {
         Err(if reasons.is_empty() { "there is no nameserver to ask".to_owned() } else { reasons })
     }
 
-    fn in_order(&self) -> impl Iterator<Item = &Server> {
+    /// As of now: who falls silent while it is asked is not asked again.
+    fn in_order(&self) -> SmallVec<[&Server; 4]> {
         let now = self.now();
-        let silent = move |server: &&Server| server.silent_until.load(Ordering::Relaxed) > now;
-        self.list.iter().filter(move |server| !silent(server)).chain(self.list.iter().filter(silent))
+        let mut order: SmallVec<_> = self.list.iter().collect();
+        // Cached: look-ups beside this one change the keys while they are compared.
+        order.sort_by_cached_key(|server: &&Server| server.silent_until.load(Ordering::Relaxed) > now);
+        order
     }
 
     fn now(&self) -> u64 {

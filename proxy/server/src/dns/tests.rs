@@ -244,6 +244,9 @@ async fn the_same_question_shares_one_task_that_ends_with_its_last_follower() {
     let two = names.follow(Question::address("app.internal"));
     eventually(&one, "one", is(&["10.0.0.1"])).await;
     assert!(Arc::ptr_eq(&one.current(), &two.current()));
+    let seen = names.followed("app.internal", super::Kind::Address).unwrap();
+    assert_eq!(addresses(&seen), ["10.0.0.1"]);
+    assert!(names.followed("other.internal", super::Kind::Address).is_none());
     drop(one);
     let register = Arc::clone(&names.register);
     drop(names);
@@ -331,6 +334,21 @@ async fn a_nameserver_that_is_not_there_or_fails_passes_the_turn_at_once() {
         let answer = look_up(&names(&config), "app.internal").await;
         assert_eq!((addresses(&answer), answer.nameserver), (vec!["10.0.0.1".to_owned()], Some(alive.address())));
         assert!(start.elapsed() < Duration::from_secs(2), "{code}: {:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn no_nameserver_is_asked_twice_in_one_look_up() {
+    let (one, two) = (Nameserver::start().await, Nameserver::start().await);
+    one.silence(true);
+    two.fail_with(Some(ResponseCode::ServFail));
+    let mut config = config();
+    config.zones = vec![zone("internal", [one.address(), two.address()])];
+    let names = names(&config);
+    for order in [[one.address(), two.address()], [two.address(), one.address()]] {
+        let State::Failed(reason) = look_up(&names, "app.internal").await.state else { panic!("not failed") };
+        let said: Vec<_> = reason.split("; ").map(|part| part.split(": ").next().unwrap().to_owned()).collect();
+        assert_eq!(said, order.map(|address| address.to_string()), "{reason}");
     }
 }
 
