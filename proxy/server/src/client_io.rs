@@ -2,20 +2,19 @@
 //! for too long is given up, whatever protocol the layer above speaks.
 
 use std::{
-    cell::RefCell,
     io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-use crate::{alarm::Alarm, net::rewind::Rewind};
+use crate::{
+    alarm::Alarm,
+    net::{rewind::Rewind, tcp::Tcp},
+};
 
 /// A client's bytes.
 pub struct ClientIo {
@@ -25,27 +24,19 @@ pub struct ClientIo {
     is_stalled: bool,
 }
 
-/// A head and a small body are joined into one buffer: copying so few bytes costs less than a vectored write does in the
-/// kernel, and with TLS it makes one record of them.
-const JOINED: usize = 8 << 10;
-
-thread_local! {
-    static JOIN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 enum Inner {
-    Plain(Rewind<TcpStream>),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Rewind<Tcp>),
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 impl ClientIo {
     /// Plain bytes. A write that makes no progress for `stall` fails.
-    pub fn plain(stream: Rewind<TcpStream>, stall: Duration) -> Self {
+    pub fn plain(stream: Rewind<Tcp>, stall: Duration) -> Self {
         Self::new(Inner::Plain(stream), stall)
     }
 
     /// Bytes inside TLS.
-    pub fn tls(stream: TlsStream<TcpStream>, stall: Duration) -> Self {
+    pub fn tls(stream: TlsStream<Tcp>, stall: Duration) -> Self {
         Self::new(Inner::Tls(Box::new(stream)), stall)
     }
 
@@ -92,16 +83,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let length: usize = bufs.iter().map(|buf| buf.len()).sum();
-        let result = if length <= JOINED {
-            JOIN.with_borrow_mut(|joined| {
-                joined.clear();
-                bufs.iter().for_each(|buf| joined.extend_from_slice(buf));
-                either!(self, stream => Pin::new(stream).poll_write(cx, joined))
-            })
-        } else {
-            either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
-        };
+        let result = either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs));
         self.poll_stall(cx, result)
     }
 

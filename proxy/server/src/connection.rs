@@ -33,7 +33,7 @@ use crate::{
     },
     lifeline::{Place, Stage},
     local::LocalExecutor,
-    net::{hello, proxy_protocol, rewind::Rewind},
+    net::{hello, proxy_protocol, rewind::Rewind, tcp::Tcp},
     record::{self, ExchangeKind, Record},
     snapshot::{Entered, Listener},
     tls::handshake,
@@ -276,7 +276,7 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
         return Opened::Passthrough { stream: Rewind::new(buffer.freeze(), stream), facts, route };
     }
     drop(snapshot);
-    match handshake::accept(stream, &hello, buffer, tls, deadline).await {
+    match handshake::accept(Tcp(stream), &hello, buffer, tls, deadline).await {
         Ok((stream, tls)) => {
             worker.counters.handshakes.up();
             let h2 = tls.alpn == Some("h2");
@@ -302,12 +302,12 @@ fn refused_handshake(opening: &Opening<'_>, tls: Option<record::Tls>, error: Err
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Waits for the first bytes, without holding a buffer, and says whether they begin HTTP/2. `None`: the client left.
-async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<TcpStream>, bool)> {
+async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<Tcp>, bool)> {
     loop {
         let known = head.len().min(PREFACE.len());
         let h2 = head[..known] == PREFACE[..known];
         if !head.is_empty() && (!h2 || known == PREFACE.len()) {
-            return Some((Rewind::new(head.freeze(), stream), h2));
+            return Some((Rewind::new(head.freeze(), Tcp(stream)), h2));
         }
         stream.readable().await.ok()?;
         let mut first = [0; 4096];

@@ -296,6 +296,7 @@ struct Outbound {
     spare: Option<(Method, HeaderMap)>,
     upgrade: Option<OnUpgrade>,
     te_trailers: bool,
+    from_h2: bool,
 }
 
 impl Outbound {
@@ -326,6 +327,7 @@ impl Outbound {
             spare,
             upgrade: switch,
             te_trailers: hop.te_trailers,
+            from_h2: parts.version == Version::HTTP_2,
         }
     }
 
@@ -346,8 +348,14 @@ impl Outbound {
             if uri.authority.is_none() {
                 uri.scheme = None;
             }
-            if self.te_trailers {
-                headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        } else if self.from_h2 {
+            join_cookies(&mut headers);
+        }
+        if self.te_trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            if !h2 && self.upgrade.is_none() {
+                // Hop by hop there, so it has to be named (RFC 9110 section 10.1.4).
+                headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
             }
         }
         let mut request = Request::new(body);
@@ -367,7 +375,10 @@ impl Outbound {
         {
             parts.headers.insert(header::HOST, host);
         }
-        parts.headers.remove(header::TE);
+        if self.te_trailers {
+            parts.headers.remove(header::TE);
+            parts.headers.remove(header::CONNECTION);
+        }
         self.head = Some((parts.method, parts.headers));
         self.body = Some(body);
     }
@@ -381,6 +392,19 @@ impl Outbound {
         self.head = Some((method, headers));
         self.body = Some(RequestBody::Empty);
         true
+    }
+}
+
+/// One `Cookie` field instead of several (RFC 9113 section 8.2.3): HTTP/1 servers know only one.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if cookies.next().is_none() || cookies.next().is_none() {
+        return;
+    }
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // Joined from valid values, so it is one.
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
     }
 }
 

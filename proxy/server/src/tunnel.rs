@@ -75,7 +75,7 @@ pub async fn forward(mut flight: Flight, stream: Rewind<TcpStream>, backend: &Ar
         sentence.stopped().await;
     };
     let end = match &mut wire {
-        Wire::Plain(backend) => splice_both(&mut client, backend, head, &counts, idle, stop).await,
+        Wire::Plain(backend) => splice_both(&mut client, &mut backend.0, head, &counts, idle, stop).await,
         Wire::Tls(backend) => copy_both(&mut client, &mut **backend, head, &counts, idle, stop).await,
     };
     finish(&mut flight, end, &counts, idle);
@@ -163,6 +163,8 @@ fn finish(flight: &mut Flight, end: copy::End, counts: &Counts, idle: Duration) 
             flight.fail(Error::client(Kind::ConnectionReadTimeout, 0, detail));
             End::Aborted
         }
+        // Most clients close TCP without closing TLS first; what a tunnel carries says itself whether it was whole.
+        copy::End::Broken(broken) if broken.cause.kind() == std::io::ErrorKind::UnexpectedEof => End::Complete,
         copy::End::Broken(broken) if broken.side == copy::Side::A => End::ClientGone,
         copy::End::Broken(broken) => {
             let detail = format!("the backend's side broke: {}", broken.cause);

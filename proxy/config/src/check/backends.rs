@@ -151,7 +151,7 @@ fn backend(name: &BackendName, table: Span, raw: &raw::Backend, out: &mut Sink<'
         endpoints: origins(raw, out),
         balance: raw.balance.or(Balance::RoundRobin),
         pool: Pool {
-            idle: pool.idle.get().map_or(64, |idle| idle.to()),
+            idle: pool.idle.get().map_or(256, |idle| idle.to()),
             idle_time: pool.idle_time.or(Duration::from_secs(30)),
             connections: pool.connections.get().map_or(1024, |connections| connections.to()),
             streams: pool.streams.get().map_or(100, |streams| streams.to()),

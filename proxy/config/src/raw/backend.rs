@@ -41,7 +41,7 @@ table! {
 table! {
     /// How connections to an endpoint are kept.
     Pool {
-        /// Idle connections kept. Default 64.
+        /// Idle connections kept. Default 256.
         idle: Whole<0, 65_536>,
         /// How long one is kept idle. Default 30s.
         idle_time: Duration,

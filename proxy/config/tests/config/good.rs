@@ -41,7 +41,7 @@ fn the_smallest_file_has_every_default() {
     assert_eq!(backend.balance, Balance::RoundRobin);
     assert_eq!(backend.endpoints[0].host, OriginHost::Name("my-api".into()));
     assert_eq!(backend.endpoints[0].port, 3000);
-    assert_eq!((backend.retries, backend.pool.idle, backend.health.errors), (2, 64, 3));
+    assert_eq!((backend.retries, backend.pool.idle, backend.health.errors), (2, 256, 3));
     assert_eq!(backend.time.total, None);
     assert_eq!(config.dns.stale, Duration::from_secs(3 * 86400));
     assert_eq!(config.routes[0].matches.hosts, [HostPattern::Any]);

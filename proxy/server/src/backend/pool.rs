@@ -265,7 +265,8 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
         }
         let sharing = pool.speaks_h2.get() && !wanted.http1 && !personal && pool.connecting.get() > 0;
         if pool.open.get() < policy.connections && !sharing {
-            return open(pools, &pool, backend, chosen, wanted).await;
+            // Boxed: it is large and rare, and every exchange would carry the room for it.
+            return Box::pin(open(pools, &pool, backend, chosen, wanted)).await;
         }
         if pool.open.get() >= policy.connections && !pool.idle.borrow().is_empty() {
             // The kept ones do not fit (fresh, or HTTP/2 wanted): one makes room.
