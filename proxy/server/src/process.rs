@@ -24,7 +24,7 @@ use crate::{
     control::{self, Socket},
     log::{Target, Writer},
     net::bind,
-    reload::Reloader,
+    reload::{NAMES, Reloader},
     running::Running,
     shared::Shared,
     snapshot::{BuildError, Ground, build},
@@ -118,6 +118,7 @@ fn start(runtime: &Runtime, options: Options, loaded: load::Loaded) -> Result<()
     }
     let running = Arc::new(Running::new(shared, handles, ground, writer, options, files));
     runtime.block_on(async {
+        snapshot.settled(NAMES).await;
         for (address, per_worker) in sockets {
             running.listen(address, per_worker).await;
             tracing::info!(%address, "listening");

@@ -123,7 +123,8 @@ pub struct Worker {
 pub type View = Arc<Snapshot>;
 
 impl Worker {
-    fn new(index: usize, shared: Arc<Shared>, counters: Arc<Counters>, log: AccessLog) -> Self {
+    /// Number `index`, with nothing open.
+    pub fn new(index: usize, shared: Arc<Shared>, counters: Arc<Counters>, log: AccessLog) -> Self {
         let snapshot = shared.snapshot.load_full();
         Self {
             index,

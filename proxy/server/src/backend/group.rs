@@ -128,6 +128,13 @@ impl Backend {
         self.followed.iter().map(|followed| followed.as_ref().map(Followed::current))
     }
 
+    /// Whether a name has no answer of any kind yet, or one that the list of endpoints does not show yet.
+    pub fn is_pending(&self) -> bool {
+        let empty = self.members.load().list.is_empty();
+        let mut answers = self.answers().flatten();
+        answers.any(|answer| matches!(answer.state, dns::State::Pending) || empty && !answer.records.is_empty())
+    }
+
     /// The next endpoint for an exchange of `worker`, none of `tried` (endpoint ids).
     ///
     /// # Errors
