@@ -30,7 +30,7 @@ def comparison(results, reference, bulk=False):
         return [figures[key] * scale for figures in results[name]]
 
     cost = 'MB per CPU second' if bulk else 'CPU µs per request'
-    lines = [['', cost, f'CPU, ratio to {reference}', 'requests per second', 'p50 ms', 'p99 ms', 'peak RSS MiB',
+    lines = [['', cost, f'CPU, ratio to {reference}', 'requests per second', 'p50 ms', 'p99 ms', 'peak RSS of the tree MiB',
               'CPU of the proxy', 'failures']]
     for name in sorted(results, key=lambda name: statistics.median(column(name, 'us_request'))):
         ratios = [a / b for a, b in zip(column(name, 'us_request'), column(reference, 'us_request'))] \

@@ -140,10 +140,11 @@ class Run:
         window.write_requests(requests, [hellos['a.test']])
 
         def check(peer):
-            for name, wanted in (('a.test', b'RA\n'), ('b.test', b'RB\n'), ('nobody.test', b'')):
+            # A name that nobody has ends in a close, or in an alert before it.
+            for name, wanted in (('a.test', [b'RA\n']), ('b.test', [b'RB\n']), ('nobody.test', [b'', b'\x15\x03\x03'])):
                 if peer.name != 'floor' or name == 'a.test':
                     got = client.first_bytes(peer.l4, hellos[name], 3)
-                    expect(got == wanted, peer, f'SNI {name} leads to {got!r}')
+                    expect(got in wanted, peer, f'SNI {name} leads to {got!r}')
 
         def measure(connections):
             return lambda peer: self.windows.load(peer, '--target', f'127.0.0.1:{peer.l4}', '--raw', 'RA\n', '--conns',
@@ -209,7 +210,7 @@ class Run:
                 time.sleep(1)
                 peer.meter.refresh()
                 lines.append([peer.name, f'{peer.started_in:.2f}', f'{memory[peer.name] / places.MIB:.1f}',
-                              'never' if effect is None else f'{effect:.2f}', f'{peer.meter.cpu() - before:.2f}'])
+                              'never' if effect is None else f'{effect:.3f}', f'{peer.meter.cpu() - before:.2f}'])
         finally:
             self.stop(running)
         title = f'{count} hosts with two paths each, requests spread over all of them; HTTP/1.1, plain, 64 connections.'

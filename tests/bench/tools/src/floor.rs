@@ -1,7 +1,7 @@
 //! `floor`: as little as a single-threaded proxy can do. Not a proxy; a limit to compare proxies with.
 //!
 //! `--http ADDRESS`, `--tls ADDRESS --cert FILE --key FILE`: HTTP/1.1 framing and bytes moved, kept connections to
-//! `--upstream ADDRESS`. `--l4 ADDRESS --l4-upstream ADDRESS`: both directions spliced.
+//! `--upstream ADDRESS`. `--l4 ADDRESS --l4-upstream ADDRESS`: bytes passed on, nothing read.
 
 mod http;
 mod relay;
@@ -75,7 +75,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
                     let at = token - floor.base;
                     match floor.sides.get(at) {
                         Some(Side::Http(_)) => floor.http_woken(at, flags, &mut buffer)?,
-                        Some(Side::Relay(_)) => floor.relay_woken(at, flags),
+                        Some(Side::Relay(_)) => floor.relay_woken(at, flags, &mut buffer),
                         None => {}
                     }
                 }

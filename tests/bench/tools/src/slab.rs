@@ -34,6 +34,17 @@ impl<T> Slab<T> {
         self.slots.get_mut(at).and_then(Option::as_mut)
     }
 
+    /// Takes a value out for a moment: its number stays its own until [`Slab::put`] or [`Slab::remove`].
+    pub(crate) fn take(&mut self, at: usize) -> Option<T> {
+        self.slots.get_mut(at).and_then(Option::take)
+    }
+
+    pub(crate) fn put(&mut self, at: usize, value: T) {
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = Some(value);
+        }
+    }
+
     pub(crate) fn remove(&mut self, at: usize) -> Option<T> {
         let value = self.slots.get_mut(at).and_then(Option::take)?;
         self.swept.push(at);

@@ -1,4 +1,5 @@
-//! Two sockets and two pipes: bytes never enter this process.
+//! Two sockets. Bytes are copied through this process at first; what turns out to be long is spliced through a pipe, so that
+//! they no longer enter it. A pipe for each connection would cost the short ones more than it saves the long ones.
 
 use std::{net::SocketAddr, os::fd::OwnedFd};
 
@@ -9,84 +10,147 @@ use rustix::{
 };
 
 use super::{Floor, Side};
-use crate::sys::{self, Flags};
+use crate::sys::{self, Flags, Moved};
+
+/// One direction becomes a long one here.
+const LONG: u64 = 256 << 10;
 
 pub(super) struct Peer {
     pub(super) socket: OwnedFd,
-    /// What was read from this side waits here: reading end, writing end, bytes in it.
-    pipe: (OwnedFd, OwnedFd),
-    piped: usize,
     other: usize,
+    /// What was read from this side and not yet written to the other.
+    held: Vec<u8>,
+    written: usize,
+    /// Reading end, writing end and bytes of the pipe that follows.
+    pipe: Option<(OwnedFd, OwnedFd)>,
+    piped: usize,
+    /// Bytes that were read from this side.
+    total: u64,
     /// This side will send nothing more; the other side was told.
     ended: bool,
     told: bool,
 }
 
+impl Peer {
+    fn new(socket: OwnedFd, other: usize) -> Self {
+        Self { socket, other, held: Vec::new(), written: 0, pipe: None, piped: 0, total: 0, ended: false, told: false }
+    }
+
+    /// Bytes are there that the other side did not take.
+    fn waits(&self) -> bool {
+        self.piped > 0 || !self.held.is_empty()
+    }
+
+    /// Moves what there is to the other side. False: broken.
+    fn pump(&mut self, target: &OwnedFd, flags: Flags, buffer: &mut [u8]) -> bool {
+        let moved = self.copy(target, flags, buffer) && (self.pipe.is_none() || self.splice(target));
+        if moved && self.ended && !self.waits() && !self.told {
+            sys::end_writing(target);
+            self.told = true;
+        }
+        moved
+    }
+
+    fn copy(&mut self, target: &OwnedFd, flags: Flags, buffer: &mut [u8]) -> bool {
+        loop {
+            while self.written < self.held.len() {
+                match sys::write(target, &self.held[self.written..]) {
+                    Moved::Bytes(n) => self.written += n,
+                    Moved::WouldBlock | Moved::Failed(Errno::NOTCONN) => return true,
+                    Moved::End | Moved::Failed(_) => return false,
+                }
+            }
+            self.held.clear();
+            self.written = 0;
+            if self.total >= LONG && self.pipe.is_none() {
+                self.pipe = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).ok();
+            }
+            if self.ended || self.pipe.is_some() {
+                return true;
+            }
+            let n = match sys::read(&self.socket, buffer) {
+                Moved::Bytes(n) => n,
+                Moved::WouldBlock | Moved::Failed(Errno::NOTCONN) => return true,
+                Moved::End => {
+                    self.ended = true;
+                    return true;
+                }
+                Moved::Failed(_) => return false,
+            };
+            self.total += n as u64;
+            let mut bytes = &buffer[..n];
+            while !bytes.is_empty() {
+                match sys::write(target, bytes) {
+                    Moved::Bytes(n) => bytes = &bytes[n..],
+                    Moved::WouldBlock | Moved::Failed(Errno::NOTCONN) => break,
+                    Moved::End | Moved::Failed(_) => return false,
+                }
+            }
+            self.held.extend_from_slice(bytes);
+            if n < buffer.len() && !flags.intersects(sys::ENDED) && self.held.is_empty() {
+                return true;
+            }
+        }
+    }
+
+    fn splice(&mut self, target: &OwnedFd) -> bool {
+        let Some((reading, writing)) = &self.pipe else { return true };
+        if !self.held.is_empty() {
+            return true;
+        }
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        loop {
+            let mut waiting = self.ended;
+            if self.piped == 0 && !self.ended {
+                match splice(&self.socket, None, writing, None, 1 << 16, flags) {
+                    Ok(0) => (self.ended, waiting) = (true, true),
+                    Ok(n) => self.piped = n,
+                    Err(Errno::AGAIN) => waiting = true,
+                    Err(_) => return false,
+                }
+            }
+            if self.piped > 0 {
+                match splice(reading, None, target, None, self.piped, flags) {
+                    Ok(n) => self.piped -= n,
+                    Err(Errno::AGAIN) => waiting = true,
+                    Err(_) => return false,
+                }
+            }
+            if waiting {
+                return true;
+            }
+        }
+    }
+}
+
 impl Floor {
     pub(super) fn relay(&mut self, client: OwnedFd, upstream: &SocketAddr) -> Result<()> {
         let Ok(backend) = sys::connect(upstream, None) else { return Ok(()) };
-        let flags = PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
-        let peer = |socket, pipe, other| Side::Relay(Peer { socket, pipe, piped: 0, other, ended: false, told: false });
-        let client = self.add(peer(client, pipe_with(flags)?, 0))?;
-        let backend = self.add(peer(backend, pipe_with(flags)?, client))?;
-        if let Some(peer) = self.relay_peer(client) {
+        let client = self.add(Side::Relay(Peer::new(client, 0)))?;
+        let backend = self.add(Side::Relay(Peer::new(backend, client)))?;
+        if let Some(Side::Relay(peer)) = self.sides.get_mut(client) {
             peer.other = backend;
         }
         Ok(())
     }
 
-    fn relay_peer(&mut self, at: usize) -> Option<&mut Peer> {
-        match self.sides.get_mut(at) {
-            Some(Side::Relay(peer)) => Some(peer),
-            _ => None,
-        }
-    }
-
-    pub(super) fn relay_woken(&mut self, at: usize, flags: Flags) {
-        let Some(other) = self.relay_peer(at).map(|peer| peer.other) else { return };
-        let broken = flags.contains(Flags::ERR) || !self.pump(at, other) || !self.pump(other, at);
-        let told = |floor: &mut Self, at| floor.relay_peer(at).is_none_or(|peer| peer.told);
-        if broken || (told(self, at) && told(self, other)) {
+    pub(super) fn relay_woken(&mut self, at: usize, flags: Flags, buffer: &mut [u8]) {
+        let Some(Side::Relay(mut peer)) = self.sides.take(at) else { return };
+        let other = peer.other;
+        let broken_or_done = match self.sides.get_mut(other) {
+            Some(Side::Relay(other)) => {
+                flags.contains(Flags::ERR)
+                    || !peer.pump(&other.socket, flags, buffer)
+                    // What the other side sent may have waited for this one to take it.
+                    || (other.waits() && !other.pump(&peer.socket, Flags::empty(), buffer))
+                    || (peer.told && other.told)
+            }
+            _ => true,
+        };
+        self.sides.put(at, Side::Relay(peer));
+        if broken_or_done {
             self.sides.remove(at);
             self.sides.remove(other);
         }
-    }
-
-    /// Moves what there is, one way. False: broken.
-    fn pump(&mut self, from: usize, to: usize) -> bool {
-        let (Some(Side::Relay(source)), Some(Side::Relay(target))) = (self.sides.get(from), self.sides.get(to)) else {
-            return false;
-        };
-        let (mut piped, mut ended, flags) = (source.piped, source.ended, SpliceFlags::MOVE | SpliceFlags::NONBLOCK);
-        loop {
-            let mut waiting = ended;
-            if piped == 0 && !ended {
-                match splice(&source.socket, None, &source.pipe.1, None, 1 << 16, flags) {
-                    Ok(0) => (ended, waiting) = (true, true),
-                    Ok(n) => piped = n,
-                    Err(Errno::AGAIN | Errno::NOTCONN) => waiting = true,
-                    Err(_) => return false,
-                }
-            }
-            if piped > 0 {
-                match splice(&source.pipe.0, None, &target.socket, None, piped, flags) {
-                    Ok(n) => piped -= n,
-                    Err(Errno::AGAIN | Errno::NOTCONN) => waiting = true,
-                    Err(_) => return false,
-                }
-            }
-            if waiting {
-                break;
-            }
-        }
-        let tell = ended && piped == 0 && !source.told;
-        if tell {
-            sys::end_writing(&target.socket);
-        }
-        if let Some(source) = self.relay_peer(from) {
-            (source.piped, source.ended) = (piped, ended);
-            source.told |= tell;
-        }
-        true
     }
 }
