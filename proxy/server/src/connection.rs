@@ -161,17 +161,21 @@ async fn serve(
             patience.poll(cx)
         }
     });
-    let opened = tokio::select! {
-        biased;
-        opened = open(&mut opening, stream) => opened,
-        () = ended => return,
-    };
+    // Boxed, here and below: what a connection needs to begin and to end must not take room for as long as it lasts.
+    let opened = Box::pin(async {
+        tokio::select! {
+            biased;
+            opened = open(&mut opening, stream) => opened,
+            () = ended => Opened::Over,
+        }
+    })
+    .await;
     let (io, facts, h2) = match opened {
         Opened::Http { io, facts, h2 } => (io, facts, h2),
         Opened::Bytes { stream, facts } => {
             let Some(backend) = listener.backend.clone() else { return };
             let flight = tunnel::begin(worker, &facts, ExchangeKind::Tcp, &place.lifeline, None);
-            return tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time).await;
+            return Box::pin(tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time)).await;
         }
         Opened::Passthrough { stream, facts, route } => {
             let snapshot = worker.snapshot();
@@ -185,7 +189,7 @@ async fn serve(
             let crate::snapshot::Action::Passthrough(backend) = &snapshot.routes[route].action else { return };
             let backend = backend.clone();
             drop(snapshot);
-            return tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time).await;
+            return Box::pin(tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time)).await;
         }
         Opened::Over => return,
     };
@@ -202,12 +206,12 @@ async fn serve(
         _entered: entered,
     };
     if h2 {
-        serve_http2(Rc::new(connection), io).await;
+        Box::pin(serve_http2(Rc::new(connection), io)).await;
     } else {
         let rules = Arc::new(guard::Rules::new(&connection.listener.config.limits));
         let (io, guard) = Guard::new(io, rules, false);
         connection.guard = Some(guard);
-        serve_http1(Rc::new(connection), io).await;
+        Box::pin(serve_http1(Rc::new(connection), io)).await;
     }
 }
 
