@@ -20,6 +20,9 @@ pub struct Hop {
 /// before the proxy sets its own fields.
 pub fn strip(headers: &mut HeaderMap) -> Hop {
     let mut hop = Hop::default();
+    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        return hop;
+    }
     if headers.contains_key(header::CONNECTION) && take_connection(headers) {
         hop.upgrade = headers.remove(header::UPGRADE);
     } else {
@@ -33,6 +36,18 @@ pub fn strip(headers: &mut HeaderMap) -> Hop {
         headers.remove(header::TE);
     }
     hop
+}
+
+/// One look at each name costs less than looking six names up, and most messages have none of them.
+fn is_hop_by_hop(name: &str) -> bool {
+    match name.len() {
+        2 => name == "te",
+        7 => name == "upgrade",
+        10 => name == "connection" || name == "keep-alive",
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
+        _ => false,
+    }
 }
 
 /// Takes `Connection` off with what it names, but for `Upgrade`; whether it names that.
