@@ -20,33 +20,44 @@ pub struct Hop {
 /// before the proxy sets its own fields.
 pub fn strip(headers: &mut HeaderMap) -> Hop {
     let mut hop = Hop::default();
-    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+    // One look at each name costs less than looking six names up, and most messages have at most one of them.
+    let there = headers.keys().fold(0, |there, name| there | bit(name.as_str()));
+    if there == 0 {
         return hop;
     }
-    if headers.contains_key(header::CONNECTION) && take_connection(headers) {
-        hop.upgrade = headers.remove(header::UPGRADE);
-    } else {
-        headers.remove(header::UPGRADE);
+    let switches = there & CONNECTION != 0 && take_connection(headers);
+    if there & UPGRADE != 0 {
+        hop.upgrade = headers.remove(header::UPGRADE).filter(|_| switches);
     }
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.remove(KEEP_ALIVE);
-    headers.remove(PROXY_CONNECTION);
-    if headers.contains_key(header::TE) {
+    if there & TRANSFER_ENCODING != 0 {
+        headers.remove(header::TRANSFER_ENCODING);
+    }
+    if there & KEEP_ALIVE != 0 {
+        headers.remove("keep-alive");
+        headers.remove("proxy-connection");
+    }
+    if there & TE != 0 {
         hop.te_trailers = headers.get_all(header::TE).iter().any(|te| tokens(te).any(is("trailers")));
         headers.remove(header::TE);
     }
     hop
 }
 
-/// One look at each name costs less than looking six names up, and most messages have none of them.
-fn is_hop_by_hop(name: &str) -> bool {
-    match name.len() {
-        2 => name == "te",
-        7 => name == "upgrade",
-        10 => name == "connection" || name == "keep-alive",
-        16 => name == "proxy-connection",
-        17 => name == "transfer-encoding",
-        _ => false,
+const CONNECTION: u8 = 1;
+const UPGRADE: u8 = 2;
+const TRANSFER_ENCODING: u8 = 4;
+/// `Keep-Alive` or `Proxy-Connection`, which nobody sends any more.
+const KEEP_ALIVE: u8 = 8;
+const TE: u8 = 16;
+
+fn bit(name: &str) -> u8 {
+    match (name.len(), name) {
+        (2, "te") => TE,
+        (7, "upgrade") => UPGRADE,
+        (10, "connection") => CONNECTION,
+        (10, "keep-alive") | (16, "proxy-connection") => KEEP_ALIVE,
+        (17, "transfer-encoding") => TRANSFER_ENCODING,
+        _ => 0,
     }
 }
 
@@ -98,9 +109,6 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 fn is(expected: &'static str) -> impl Fn(&[u8]) -> bool {
     move |token| token.eq_ignore_ascii_case(expected.as_bytes())
 }
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 #[cfg(test)]
 mod tests {
