@@ -26,7 +26,14 @@ pub(crate) fn exit_code(outcome: anyhow::Result<Outcome>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nowhere is left to complain about a standard error that is closed.
-            _ = writeln!(io::stderr(), "{}: {error:#}", Paint::for_stderr().error("error"));
+            let paint = Paint::for_stderr();
+            let text = format!("{error:#}");
+            // A report of a configuration's mistakes says so itself, for each of them.
+            if text.starts_with("error: ") {
+                _ = writeln!(io::stderr(), "{}", paint.report(text.trim_end()));
+            } else {
+                _ = writeln!(io::stderr(), "{}: {text}", paint.error("error"));
+            }
             ExitCode::FAILURE
         }
     }

@@ -36,6 +36,9 @@ use crate::{
 /// Exchanges that may wait for a connection of one pool; more get 503 at once.
 const WAITERS_MAX: usize = 4096;
 
+/// How long a connection that was given back may take to be ready for the next exchange.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// Response heads of a backend larger than this are refused (502).
 const RESPONSE_HEAD_MAX: usize = 128 << 10;
 
@@ -207,6 +210,20 @@ impl Pool {
         None
     }
 
+    /// A kept connection that can be used now.
+    async fn take(self: &Rc<Self>, streams: usize, http1: bool) -> Option<Lease> {
+        if !http1 && let Some(lease) = self.take_shared(streams) {
+            return Some(lease);
+        }
+        while let Some(mut conn) = self.take_idle() {
+            // Given back at the last byte of a body: its task may still have to see that it is done.
+            if conn.sender.is_ready() || matches!(within(SETTLE, conn.sender.ready()).await, Some(Ok(()))) {
+                return Some(Lease { pool: self.clone(), kind: LeaseKind::Own(Some(conn)), reused: true });
+            }
+        }
+        None
+    }
+
     fn next_waiter(&self) {
         while let Some(waiter) = self.waiting.borrow_mut().pop_front() {
             if waiter.send(()).is_ok() {
@@ -256,19 +273,14 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
     let mut wait_until = None;
     loop {
         if !personal && !wanted.fresh {
-            if !wanted.http1
-                && let Some(lease) = pool.take_shared(policy.streams)
-            {
+            if let Some(lease) = pool.take(policy.streams, wanted.http1).await {
                 return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
             }
-            if let Some(mut conn) = pool.take_idle() {
-                let sender = &mut conn.sender;
-                // Given back at the last byte of a body: its task may still have to see that it is done.
-                if !sender.is_ready() && !matches!(within(Duration::from_secs(1), sender.ready()).await, Some(Ok(()))) {
-                    continue;
-                }
-                let lease = Lease { pool, kind: LeaseKind::Own(Some(conn)), reused: true };
-                return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
+            // The other address family of the same name, where it was the faster one before.
+            if let Some(other) = &chosen.alternative
+                && let Some(lease) = pools.pool(other).take(policy.streams, wanted.http1).await
+            {
+                return Ok(Leased { lease, endpoint: other.clone(), connect: None });
             }
         }
         let sharing = pool.speaks_h2.get() && !wanted.http1 && !personal && pool.connecting.get() > 0;
@@ -314,6 +326,13 @@ async fn open(
         (pool.clone(), place)
     } else {
         drop(place);
+        // The chosen address lost against the other family's, which was given less time: it does not count as good.
+        chosen.endpoint.health.failure(
+            chosen.probe,
+            Instant::now(),
+            &backend.config.health,
+            "the other address family was faster",
+        );
         let pool = pools.pool(&endpoint);
         let place = Place::take(&pool);
         (pool, place)
