@@ -43,5 +43,7 @@ fn filter(level: Level) -> EnvFilter {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    EnvFilter::default().add_directive(level.into())
+    // The nameserver of the demonstration tells each query at info.
+    let quiet = "hickory_server=warn".parse().expect("a directive written here");
+    EnvFilter::default().add_directive(level.into()).add_directive(quiet)
 }

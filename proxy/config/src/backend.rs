@@ -87,7 +87,7 @@ pub enum Balance {
 /// How connections to an endpoint are kept. Bounds are per endpoint and per worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
-    /// Idle connections kept. Default 64.
+    /// Idle connections kept. Default 256.
     pub idle: usize,
     /// How long one is kept idle. Default 30s (below the 60s or so after which origins close).
     pub idle_time: Duration,

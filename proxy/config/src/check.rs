@@ -1,6 +1,7 @@
 //! From the file as written to [`Config`]: defaults, and everything that values mean together. Goes on after a mistake, so
 //! that one report has all of them; what it returns is used only when there was none.
 
+mod action;
 mod ambiguity;
 mod backends;
 mod beginnings;
@@ -9,9 +10,11 @@ mod dns;
 mod edits;
 mod limits;
 mod listeners;
+mod names;
 mod process;
 mod redirect;
 mod routes;
+mod served;
 mod usage;
 
 use crate::{

@@ -130,7 +130,9 @@ fn some_listener(file: &raw::File, sources: &Sources, out: &mut Sink<'_>) {
         true => "there is nothing in this configuration",
         false => "no listener: nothing would be served",
     };
-    out.error(Span::default(), message).whole_file().help("write a `[[listener]]` with, for example, `address = \":80\"`");
+    out.error(Span::default(), message)
+        .whole_file()
+        .help("write a `[[listener]]` with, for example, `address = \":80\"`");
 }
 
 fn finish(built: Built, files: Vec<PathBuf>, subject: String) -> Result<Loaded, Report> {

@@ -8,6 +8,7 @@ mod action;
 mod backend;
 mod choice;
 mod dns;
+mod endpoint;
 mod field;
 mod http;
 mod limits;
@@ -23,8 +24,9 @@ mod text;
 mod unit;
 
 pub(crate) use action::{Fixed, HeaderEdits, Pattern, Redirection, ReplacePrefix, Rewriting, Share};
-pub(crate) use backend::{Backend, Host};
+pub(crate) use backend::Backend;
 pub(crate) use dns::Dns;
+pub(crate) use endpoint::Host;
 pub(crate) use field::{At, Field};
 pub(crate) use limits::Limits;
 pub(crate) use list::{Filled, List, Tables};

@@ -6,8 +6,10 @@
 //! 3. the more specific path: exact, then regex, then the longer prefix, then any;
 //! 4. the more kinds of predicate it has among `listener`, `sni`, `method`, `header` (each one counts), `query` (each one counts), `client`.
 //!
+//! For [`Action::Passthrough`], which sees no host, the name in the TLS handshake (`sni`) takes the host's place in 2.
+//!
 //! Two routes that agree in all four and can both match one request are an error that names both lines, unless they
-//! are provably apart (no common listener, no common method, one header or query asked for with two different exact values, networks that
+//! are provably apart (no common listener, no common method, no common SNI, one header or query asked for with two different exact values, networks that
 //! do not touch, regexes whose literal beginnings differ).
 
 use regex::Regex;

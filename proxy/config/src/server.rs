@@ -15,7 +15,7 @@ pub struct Server {
     /// as root, else `$XDG_RUNTIME_DIR/portcullis.sock`, else `portcullis-UID.sock` in the folder for temporary files; that choice is
     /// made by the server where this is `None`.
     pub control: Option<PathBuf>,
-    /// How many finished exchanges each worker remembers for `explain ID`. Default 1024, at most 65536.
+    /// How many finished exchanges each worker remembers for `explain ID`. Default 256, at most 65536.
     pub recent: usize,
     /// How often files are looked at where change events do not arrive (bind mounts, network file systems).
     /// Default 5s.

@@ -1,5 +1,7 @@
 //! A TOML text as a tree whose every key and value knows its place, and several of them merged into one.
 
+mod depth;
+mod duplicate;
 mod merge;
 
 use toml::{
@@ -10,6 +12,8 @@ use toml::{
 use crate::{diagnostic::Sink, source::Span};
 
 pub(crate) use merge::merge;
+
+use duplicate::{Duplicates, Place};
 
 /// A value and where it stands. The span of a `[table]` is its header.
 #[derive(Debug)]
@@ -42,12 +46,6 @@ pub(crate) struct Entry {
 /// The deepest configuration there is has six levels; the parser itself stops later, this keeps our own recursion small.
 const DEEPEST: usize = 24;
 
-/// The same for brackets in the text; the deepest configuration has four around one another.
-const BRACKETS: usize = 12;
-
-/// For how many duplicate keys the first one is searched: each search may read the whole text.
-const SEARCHES: usize = 20;
-
 impl Node {
     /// What it is, for a message.
     pub(crate) fn describe(&self) -> &'static str {
@@ -68,27 +66,32 @@ impl Node {
 pub(crate) fn parse(file: u32, out: &mut Sink<'_>) -> (Node, Vec<Span>) {
     let text = out.sources.text(file);
     let span = |range: std::ops::Range<usize>| Span { file, start: range.start as u32, end: range.end as u32 };
-    if let Some(at) = too_deep(text) {
-        let span = span(at..at + 1);
+    if let Some(range) = depth::too_deep(text) {
+        let span = span(range);
         out.error(span, "values are nested too deeply");
         return (Node { span, kind: Kind::Table(Vec::new()) }, vec![span]);
     }
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut broken = Vec::new();
-    let mut searches = 0;
+    let mut duplicates = Duplicates::default();
     for error in errors {
         let range = error.span().unwrap_or(0..0);
         let at = span(range.clone());
-        let draft = out.error(at, syntax(error.message()));
-        let duplicate = error.message().starts_with("duplicate key");
-        searches += usize::from(duplicate);
-        if duplicate
-            && searches <= SEARCHES
-            && let Some(first) = first_of(text, range)
-        {
-            draft.other(span(first), "the first one is here");
-        }
         broken.push(at);
+        if !error.message().starts_with("duplicate key") {
+            out.error(at, syntax(error.message()));
+            continue;
+        }
+        let key = text.get(range.clone()).unwrap_or_default();
+        match duplicates.place(text, range) {
+            Place::Repeated => {}
+            Place::Unknown => {
+                out.error(at, format!("`{}` is set twice", key.trim()));
+            }
+            Place::First(first) => {
+                out.error(at, format!("`{}` is set twice", key.trim())).other(span(first), "the first one is here");
+            }
+        }
     }
     let root = convert_table(file, table.get_ref(), 0, out);
     (Node { span: Span { file, start: 0, end: 0 }, kind: Kind::Table(root) }, broken)
@@ -141,90 +144,6 @@ fn syntax(message: &str) -> String {
     }
 }
 
-/// Where a key that is there twice stands for the first time: the parser names only the second place. Headers are
-/// compared as written, keys inside their table.
-fn first_of(text: &str, second: std::ops::Range<usize>) -> Option<std::ops::Range<usize>> {
-    let key = text.get(second.clone())?;
-    let line_start = text[..second.start].rfind('\n').map_or(0, |at| at + 1);
-    let line = text[line_start..].lines().next()?;
-    let header = header(line);
-    let mut end = line_start;
-    let mut found = None;
-    while end > 0 {
-        let start = text[..end - 1].rfind('\n').map_or(0, |at| at + 1);
-        let candidate = &text[start..end];
-        let indent = candidate.len() - candidate.trim_start().len();
-        match header {
-            Some(header) if self::header(candidate) == Some(header) => {
-                let inside = candidate.find(key)?;
-                found = Some(start + inside..start + inside + key.len());
-            }
-            Some(_) => {}
-            None if candidate.trim_start().starts_with('[') => break,
-            None => {
-                let rest = candidate.trim_start().strip_prefix(key);
-                if rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.'])) {
-                    found = Some(start + indent..start + indent + key.len());
-                }
-            }
-        }
-        end = start;
-    }
-    found
-}
-
-/// `[a.b]` of a line that is a table's header.
-fn header(line: &str) -> Option<&str> {
-    let line = line.trim();
-    let end = line.rfind(']')?;
-    (line.starts_with('[') && !line.starts_with("[[")).then(|| &line[..=end])
-}
-
-/// Where brackets are nested more deeply than any configuration needs. The parser bounds itself too, but what it
-/// then returns is still taken apart by recursion (dotted keys multiply with brackets), so the bound belongs before it.
-/// Strings and comments are skipped, roughly: in a text that is not valid TOML this may see a bracket too many.
-fn too_deep(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let (mut depth, mut at) = (0usize, 0);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > BRACKETS {
-                    return Some(at);
-                }
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'#' => at += bytes[at..].iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len() - at),
-            b'"' | b'\'' => {
-                at = after_string(bytes, at);
-                continue;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// The first byte after the string that opens at `at`.
-fn after_string(bytes: &[u8], at: usize) -> usize {
-    let quote = bytes[at];
-    let triple = bytes[at..].starts_with(&[quote; 3]);
-    let mut at = at + if triple { 3 } else { 1 };
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\\' if quote == b'"' => at += 1,
-            b'\n' if !triple => return at,
-            _ if *byte == quote && !triple => return at + 1,
-            _ if triple && bytes[at..].starts_with(&[quote; 3]) => return at + 3,
-            _ => {}
-        }
-        at += 1;
-    }
-    bytes.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,6 +164,10 @@ mod tests {
             format!("a = {}", "{b = ".repeat(100_000)),
             format!("{} = 1", "a.".repeat(100_000)),
             format!("[{}a]\n", "a.".repeat(60)),
+            format!("a = {}", "[}".repeat(100_000)),
+            // What the parser itself would take: its two limits multiply.
+            format!("a = {}1{}", format!("{{{}a = ", "a.".repeat(78)).repeat(79), "}".repeat(79)),
+            format!("a = {}", format!("{{{}a = [}} ", "a.".repeat(78)).repeat(79)),
             format!("a = {}1{}", format!("{{{}a = ", "a.".repeat(70)).repeat(11), "}".repeat(11)),
         ] {
             assert!(!mistakes(&text).is_empty(), "{}", &text[..40]);
@@ -254,7 +177,10 @@ mod tests {
     #[test]
     fn brackets_in_strings_and_comments_are_no_nesting() {
         let many = "[".repeat(100);
-        assert_eq!(mistakes(&format!("a = \"{many}\\\"{many}\" # {many}\nb = '{many}'\nc = '''\n{many}'{many}'''\n")), [""; 0]);
+        assert_eq!(
+            mistakes(&format!("a = \"{many}\\\"{many}\" # {many}\nb = '{many}'\nc = '''\n{many}'{many}'''\n")),
+            [""; 0]
+        );
     }
 
     #[test]

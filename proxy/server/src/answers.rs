@@ -141,6 +141,12 @@ impl Control for Answers {
     fn dns<'a>(&'a self, name: &'a str, service: bool) -> BoxFuture<'a, Result<Value, Failure>> {
         async move {
             let names = self.running.snapshot().names.clone();
+            let kind = if service { dns::Kind::Service } else { dns::Kind::Address };
+            let plain = name.trim_end_matches('.').to_ascii_lowercase();
+            // What backends are using, stale or not, says more than asking again.
+            if let Some(answer) = names.followed(&plain, kind) {
+                return Ok(answer.to_json(Instant::now()));
+            }
             Ok(look_up(&names, name, service).await)
         }
         .boxed()
@@ -150,7 +156,8 @@ impl Control for Answers {
 /// A name as these names see it.
 pub async fn look_up(names: &dns::Names, name: &str, service: bool) -> Value {
     let kind = if service { dns::Kind::Service } else { dns::Kind::Address };
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    // A trailing dot stays: it keeps search domains away.
+    let name = name.to_ascii_lowercase();
     let answer = names.look_up(&dns::Question { name, kind, allow_local: false }).await;
     answer.to_json(Instant::now())
 }

@@ -2,10 +2,7 @@
 //!
 //! All of it builds the same snapshot that the process would, on an executor of its own, and throws it away.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use portcullis_config::{Config, backend::Scheme};
 use serde::Serialize;
@@ -16,7 +13,7 @@ use crate::{
     answers,
     backend::{Backend, connect},
     control::{ExplainRequest, Failure},
-    dns::{Names, State},
+    dns::Names,
     explain,
     process::ground,
     snapshot::{Built, Snapshot, build},
@@ -86,7 +83,7 @@ pub fn look_up(config: &Config, name: &str, service: bool) -> Result<Value, Fail
 }
 
 fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(1).enable_all().build()
+    Builder::new_current_thread().enable_all().build()
 }
 
 fn with_snapshot<T>(config: &Config, work: impl FnOnce(&Runtime, Built) -> T) -> Result<T, Vec<Finding>> {
@@ -107,18 +104,7 @@ fn with_snapshot<T>(config: &Config, work: impl FnOnce(&Runtime, Built) -> T) ->
 
 /// Waits until every name has an answer of some kind; what is wrong with those that have no good one.
 async fn resolved(snapshot: &Snapshot) -> Vec<Finding> {
-    let deadline = Instant::now() + NAMES;
-    let pending = || {
-        snapshot.backends.values().any(|backend| {
-            backend.answers().flatten().any(|answer| matches!(answer.state, State::Pending))
-                // The answer is there, the list that is made from it not yet.
-                || backend.members().list.is_empty()
-                    && backend.answers().flatten().any(|answer| !answer.records.is_empty())
-        })
-    };
-    while pending() && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    snapshot.settled(NAMES).await;
     let mut findings = Vec::new();
     for backend in snapshot.backends.values() {
         for answer in backend.answers().flatten() {

@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-use crate::{alarm::Alarm, net::rewind::Rewind};
+use crate::{
+    alarm::Alarm,
+    net::{rewind::Rewind, tcp::Tcp},
+};
 
 /// A client's bytes.
 pub struct ClientIo {
@@ -25,18 +25,18 @@ pub struct ClientIo {
 }
 
 enum Inner {
-    Plain(Rewind<TcpStream>),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Rewind<Tcp>),
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 impl ClientIo {
     /// Plain bytes. A write that makes no progress for `stall` fails.
-    pub fn plain(stream: Rewind<TcpStream>, stall: Duration) -> Self {
+    pub fn plain(stream: Rewind<Tcp>, stall: Duration) -> Self {
         Self::new(Inner::Plain(stream), stall)
     }
 
     /// Bytes inside TLS.
-    pub fn tls(stream: TlsStream<TcpStream>, stall: Duration) -> Self {
+    pub fn tls(stream: TlsStream<Tcp>, stall: Duration) -> Self {
         Self::new(Inner::Tls(Box::new(stream)), stall)
     }
 

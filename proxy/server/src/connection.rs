@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::BytesMut;
@@ -33,7 +33,7 @@ use crate::{
     },
     lifeline::{Place, Stage},
     local::LocalExecutor,
-    net::{hello, proxy_protocol, rewind::Rewind},
+    net::{hello, proxy_protocol, rewind::Rewind, tcp::Tcp},
     record::{self, ExchangeKind, Record},
     snapshot::{Entered, Listener},
     tls::handshake,
@@ -127,7 +127,7 @@ impl Opening<'_> {
     /// Records a connection that does not become an exchange.
     fn refuse(&self, tls: Option<record::Tls>, error: Error) {
         let generation = self.worker.snapshot().generation;
-        let mut record = Box::new(Record::new(ExchangeKind::Refused, &self.facts(tls), generation));
+        let mut record = Box::new(Record::new(ExchangeKind::Refused, &self.facts(tls), generation, SystemTime::now()));
         record.id = exchange::new_id();
         record.end = record::End::Aborted;
         record.error = Some(error);
@@ -161,17 +161,21 @@ async fn serve(
             patience.poll(cx)
         }
     });
-    let opened = tokio::select! {
-        biased;
-        opened = open(&mut opening, stream) => opened,
-        () = ended => return,
-    };
+    // Boxed, here and below: what a connection needs to begin and to end must not take room for as long as it lasts.
+    let opened = Box::pin(async {
+        tokio::select! {
+            biased;
+            opened = open(&mut opening, stream) => opened,
+            () = ended => Opened::Over,
+        }
+    })
+    .await;
     let (io, facts, h2) = match opened {
         Opened::Http { io, facts, h2 } => (io, facts, h2),
         Opened::Bytes { stream, facts } => {
             let Some(backend) = listener.backend.clone() else { return };
             let flight = tunnel::begin(worker, &facts, ExchangeKind::Tcp, &place.lifeline, None);
-            return tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time).await;
+            return Box::pin(tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time)).await;
         }
         Opened::Passthrough { stream, facts, route } => {
             let snapshot = worker.snapshot();
@@ -185,7 +189,7 @@ async fn serve(
             let crate::snapshot::Action::Passthrough(backend) = &snapshot.routes[route].action else { return };
             let backend = backend.clone();
             drop(snapshot);
-            return tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time).await;
+            return Box::pin(tunnel::forward(flight, stream, &backend, listener.config.limits.tunnel_idle_time)).await;
         }
         Opened::Over => return,
     };
@@ -202,12 +206,12 @@ async fn serve(
         _entered: entered,
     };
     if h2 {
-        serve_http2(Rc::new(connection), io).await;
+        Box::pin(serve_http2(Rc::new(connection), io)).await;
     } else {
         let rules = Arc::new(guard::Rules::new(&connection.listener.config.limits));
         let (io, guard) = Guard::new(io, rules, false);
         connection.guard = Some(guard);
-        serve_http1(Rc::new(connection), io).await;
+        Box::pin(serve_http1(Rc::new(connection), io)).await;
     }
 }
 
@@ -276,7 +280,7 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
         return Opened::Passthrough { stream: Rewind::new(buffer.freeze(), stream), facts, route };
     }
     drop(snapshot);
-    match handshake::accept(stream, &hello, buffer, tls, deadline).await {
+    match handshake::accept(Tcp(stream), &hello, buffer, tls, deadline).await {
         Ok((stream, tls)) => {
             worker.counters.handshakes.up();
             let h2 = tls.alpn == Some("h2");
@@ -302,12 +306,12 @@ fn refused_handshake(opening: &Opening<'_>, tls: Option<record::Tls>, error: Err
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Waits for the first bytes, without holding a buffer, and says whether they begin HTTP/2. `None`: the client left.
-async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<TcpStream>, bool)> {
+async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<Tcp>, bool)> {
     loop {
         let known = head.len().min(PREFACE.len());
         let h2 = head[..known] == PREFACE[..known];
         if !head.is_empty() && (!h2 || known == PREFACE.len()) {
-            return Some((Rewind::new(head.freeze(), stream), h2));
+            return Some((Rewind::new(head.freeze(), Tcp(stream)), h2));
         }
         stream.readable().await.ok()?;
         let mut first = [0; 4096];

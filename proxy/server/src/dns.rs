@@ -1,43 +1,123 @@
-//! temporary
-#![allow(missing_docs)]
-use std::{fmt, net::{IpAddr, SocketAddr}, sync::Arc, time::{Duration, Instant}};
-use arc_swap::ArcSwap;
+//! Names of backends: zones, static hosts, the system's resolver, and following names as their addresses change.
+//!
+//! A name is looked up in this order, and nowhere else: the `hosts` table, an address as written, `localhost`
+//! (RFC 6761), the zone with the longest suffix, the configured nameservers, else the system's `/etc/hosts` and
+//! `/etc/resolv.conf`. A name in a zone stays there when its nameservers fail or deny it, and so does an alias that
+//! leads out of it: a private name is never heard outside.
+//!
+//! hickory-proto writes and reads messages. Sockets, the order of nameservers, zones, TTL limits, serve-stale
+//! (RFC 8767) and negative caching (RFC 2308) are here, because backends need what a general resolver hides: which
+//! nameserver answered, how old the answer is, and whether a name is denied or merely could not be looked up.
+//!
+//! | File | What it knows |
+//! |---|---|
+//! | `answer` | what is asked and answered; plain values |
+//! | `wire` | one query to one nameserver, UDP then TCP |
+//! | `servers` | nameservers in order, and which of them were silent lately |
+//! | `reply` | reading one message: records, aliases, denials |
+//! | `system` | `/etc/resolv.conf` and `/etc/hosts`, read again when they change |
+//! | `routing` | which nameservers a name belongs to |
+//! | `local` | addresses that a public name may not lead to |
+//! | `look_up` | one question, from name to answer |
+//! | `follow` | a question asked again and again |
+
+mod answer;
+mod follow;
+mod local;
+mod look_up;
+mod reply;
+mod routing;
+mod servers;
+mod system;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
 use portcullis_config::dns::Dns;
-use serde_json::{Value, json};
-#[derive(Debug)]
-pub struct Names { config: Dns, runtime: tokio::runtime::Handle }
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Question { pub name: String, pub kind: Kind, pub allow_local: bool }
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind { Address, Service }
-#[derive(Clone, Debug)]
-pub struct Record { pub address: IpAddr, pub port: Option<u16>, pub weight: u16, pub priority: u16 }
-#[derive(Clone, Debug)]
-pub enum State { Pending, Fresh, Stale, NoSuchName, Refused(String), Failed(String) }
-impl fmt::Display for State { fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{self:?}") } }
-#[derive(Clone, Debug)]
-pub struct Answer { pub question: Question, pub records: Vec<Record>, pub state: State, pub nameserver: Option<SocketAddr>, pub ttl: Duration, pub at: Instant }
-impl Answer { pub fn to_json(&self, _now: Instant) -> Value { json!({"name": self.question.name, "records": self.records.iter().map(|r| r.address.to_string()).collect::<Vec<_>>(), "state": self.state.to_string()}) } }
-#[derive(Clone, Debug)]
-pub struct Followed { answer: Arc<ArcSwap<Answer>>, version: tokio::sync::watch::Receiver<u64> }
-impl Followed {
-    pub fn current(&self) -> Arc<Answer> { self.answer.load_full() }
-    pub fn hurry(&self) {}
-    pub fn subscribe(&self) -> tokio::sync::watch::Receiver<u64> { self.version.clone() }
+use tokio::runtime::Handle;
+
+pub use answer::{Answer, Kind, Question, Record, Source, State};
+pub use follow::Followed;
+pub use local::local_kind;
+
+use follow::Register;
+use look_up::Resolver;
+use system::System;
+
+/// Why a `[dns]` table cannot be used. A checked configuration gives none of these.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The suffix of a zone is not a domain name.
+    #[error("the zone `{suffix}` is not a domain name: {reason}")]
+    Suffix {
+        /// As written.
+        suffix: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A zone without nameservers could never be asked.
+    #[error("the zone `{suffix}` has no nameservers")]
+    NoNameserver {
+        /// As written.
+        suffix: String,
+    },
 }
+
+/// Look-ups for one `[dns]` table. Keep it over a reload while that table is the same: what is followed goes on.
+pub struct Names {
+    resolver: Arc<Resolver>,
+    register: Arc<Register>,
+    runtime: Handle,
+}
+
 impl Names {
-    pub fn new(config: &Dns, runtime: tokio::runtime::Handle) -> Result<Arc<Self>, std::io::Error> { Ok(Arc::new(Self { config: config.clone(), runtime })) }
-    pub async fn look_up(&self, q: &Question) -> Answer {
-        let mut records = Vec::new();
-        if let Some(a) = self.config.hosts.get(&q.name) { records = a.clone(); }
-        else if let Ok(found) = tokio::net::lookup_host((q.name.as_str(), 0)).await { records = found.map(|a| a.ip()).collect(); }
-        Answer { question: q.clone(), state: if records.is_empty() { State::NoSuchName } else { State::Fresh }, records: records.into_iter().map(|address| Record { address, port: None, weight: 1, priority: 0 }).collect(), nameserver: None, ttl: Duration::from_secs(1), at: Instant::now() }
+    /// Prepares look-ups; followed names are looked up on `runtime`, which must have its timers and sockets enabled.
+    ///
+    /// The system's files are read here (and again when they change). Not having them is not an error: `hosts`,
+    /// zones and `nameservers` work without.
+    ///
+    /// # Errors
+    /// When a zone's suffix is not a domain name, or a zone has no nameservers.
+    pub fn new(config: &Dns, runtime: Handle) -> Result<Arc<Self>, Error> {
+        Self::with_system(config, runtime, System::read())
     }
-    pub fn follow(self: &Arc<Self>, q: Question) -> Followed {
-        let answer = Arc::new(ArcSwap::from_pointee(Answer { question: q.clone(), records: vec![], state: State::Pending, nameserver: None, ttl: Duration::ZERO, at: Instant::now() }));
-        let (tx, version) = tokio::sync::watch::channel(0);
-        let (names, a) = (self.clone(), answer.clone());
-        self.runtime.spawn(async move { loop { let new = names.look_up(&q).await; a.store(Arc::new(new)); tx.send_modify(|v| *v += 1); tokio::time::sleep(Duration::from_secs(1)).await; } });
-        Followed { answer, version }
+
+    fn with_system(config: &Dns, runtime: Handle, system: System) -> Result<Arc<Self>, Error> {
+        let resolver = Arc::new(Resolver::new(config, system)?);
+        Ok(Arc::new(Self { resolver, register: Arc::default(), runtime }))
+    }
+
+    /// The table these look-ups are for.
+    pub fn config(&self) -> &Dns {
+        self.resolver.config()
+    }
+
+    /// Looks a name up now, once. The answer is never [`State::Pending`] or [`State::Stale`].
+    ///
+    /// Ends within eight times the table's `time` (at least 5 s, at most 60 s), once it is its turn: 256 look-ups run
+    /// at a time. Cancel safe: dropping it closes its sockets.
+    pub async fn look_up(&self, question: &Question) -> Answer {
+        self.resolver.look_up(question).await
+    }
+
+    /// Follows a name: looks it up at once, and again whenever its answer runs out. Who follows the same question
+    /// shares one task, which ends when the last [`Followed`] of it is dropped; it does not need this `Names` any more.
+    pub fn follow(&self, question: Question) -> Followed {
+        Followed::start(question, &self.resolver, &self.register, &self.runtime)
+    }
+
+    /// What those who follow this name at present have, stale or not; whatever they allow. `None` when nobody does.
+    pub fn followed(&self, name: &str, kind: Kind) -> Option<Arc<Answer>> {
+        let question = |allow_local| Question { name: name.to_owned(), kind, allow_local };
+        [false, true].into_iter().find_map(|allow_local| self.register.current(&question(allow_local)))
+    }
+}
+
+impl std::fmt::Debug for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Names").field("config", self.config()).finish_non_exhaustive()
     }
 }

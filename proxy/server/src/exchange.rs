@@ -23,7 +23,7 @@ use crate::{
     route::Query,
     snapshot::{Action, RouteState},
     upload::{self, Upload},
-    worker::View,
+    worker::{View, Worker},
 };
 
 /// The header that carries an exchange's id.
@@ -41,18 +41,20 @@ pub async fn run(
     let snapshot = worker.snapshot();
     let mut exchange = Exchange::begin(&connection, &snapshot, &request);
     let is_head = *request.method() == Method::HEAD;
-    // A panic is a bug; it ends this exchange, not the connection's others or the worker.
-    let answer = match AssertUnwindSafe(exchange.serve(request)).catch_unwind().await {
-        Ok(answer) => answer,
-        Err(_) => {
-            worker.counters.panics.up();
-            Err(Error::proxy(Kind::ProxyInternalError, "a panic; this is a bug in portcullis, please report it"))
-        }
-    };
+    let answer = unless_panic(&worker, exchange.serve(request)).await;
     let Exchange { flight, close, .. } = exchange;
     Ok(match answer {
         Ok(answer) => answer.into_response(flight, is_head),
         Err(error) => respond::error(flight, error, is_head, close),
+    })
+}
+
+/// A panic is a bug; it ends this exchange with a 500 and is counted. The connection's other exchanges and the worker go on.
+async fn unless_panic<T>(worker: &Worker, serving: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    // What a panic leaves half done belongs to the exchange, which ends here: its lease is not given back, its record is closed.
+    AssertUnwindSafe(serving).catch_unwind().await.unwrap_or_else(|_| {
+        worker.counters.panics.up();
+        Err(Error::proxy(Kind::ProxyInternalError, "a panic; this is a bug in portcullis, please report it"))
     })
 }
 
@@ -98,17 +100,18 @@ pub struct Admitted<'a> {
 
 impl<'a> Exchange<'a> {
     fn begin(connection: &'a Rc<ClientConnection>, snapshot: &'a Rc<View>, request: &Request<Incoming>) -> Self {
-        let begun = Instant::now();
-        let worker = &connection.worker;
         // To be asked before the first await: it belongs to the request that hyper has just read.
         let admitted = connection.guard.as_ref().map(|guard| guard.admit());
-        let mut record = Box::new(Record::new(ExchangeKind::Http, &connection.facts, snapshot.generation));
-        let (mut refusal, mut upgrade, mut in_flight) = (None, false, None);
+        let (mut refusal, mut upgrade, mut in_flight, mut begun) = (None, false, None, None);
         if let Some(admitted) = admitted {
+            begun = Some(admitted.complete_at.into_std());
             refusal = admitted.refusal;
             upgrade = admitted.upgrade;
             in_flight = Some(admitted.in_flight);
         }
+        let begun = begun.unwrap_or_else(Instant::now);
+        let started = connection.worker.wall_clock(begun);
+        let mut record = Box::new(Record::new(ExchangeKind::Http, &connection.facts, snapshot.generation, started));
         if let Some(refusal) = &refusal {
             record.method = refusal.method.clone();
             record.target = refusal.target.clone();
@@ -352,4 +355,50 @@ fn version_name(version: http::Version) -> &'static str {
 fn clip(value: &HeaderValue, limit: usize) -> Box<str> {
     let bytes = value.as_bytes();
     String::from_utf8_lossy(&bytes[..bytes.len().min(limit)]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use portcullis_config::load::{Source, parse};
+    use tokio::runtime::{Builder, Handle, LocalOptions};
+
+    use super::*;
+    use crate::{log::AccessLog, process::ground, shared::Shared, snapshot::build};
+
+    #[test]
+    fn a_panic_becomes_a_500_and_is_counted() {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let text = "listener = [{ address = '127.0.0.1:1' }]\nroute = [{ respond = { status = 200 } }]";
+            let source = Source { name: "test".into(), text: text.into() };
+            let config = parse(&[source]).unwrap().config;
+            let built = build(config, None, &ground(1, Handle::current()).unwrap()).ok().unwrap();
+            let shared = Arc::new(Shared::new(Arc::new(built.snapshot)));
+            let worker = Worker::new(0, shared, Arc::default(), AccessLog::off());
+            let serving = async {
+                tokio::task::yield_now().await;
+                if worker.index == 0 {
+                    panic!("on purpose");
+                }
+                Ok(())
+            };
+            let error = unless_panic(&worker, serving).await.unwrap_err();
+            assert_eq!((error.status, error.kind), (500, Kind::ProxyInternalError));
+            assert_eq!(worker.counters.panics.value(), 1);
+            assert!(unless_panic(&worker, async { Ok(7) }).await.is_ok());
+        });
+    }
+
+    #[test]
+    fn keeps_ids_that_are_visible_ascii_and_makes_the_others() {
+        let given = |value: &'static [u8]| request_id(Some(&HeaderValue::from_bytes(value).unwrap()));
+        assert_eq!(&*given(b"abc-1"), "abc-1");
+        for bad in [&b""[..], b"a b", b"\xff", &[b'x'; 129]] {
+            let id = given(bad);
+            assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+        }
+        assert_ne!(request_id(None), request_id(None));
+    }
 }

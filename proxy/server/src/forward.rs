@@ -73,7 +73,9 @@ pub async fn forward(
     let mut left = backend.config.retries;
     let mut fresh = false;
     loop {
-        let chosen = match backend.choose(worker.index, &tried, Instant::now()) {
+        // The first choice is made at the time the exchange began: a clock is not free.
+        let now = if tried.is_empty() && !fresh { exchange.flight.begun } else { Instant::now() };
+        let chosen = match backend.choose(worker.index, &tried, now) {
             Ok(chosen) => chosen,
             // Every endpoint was tried: the last try's error says more than "none is left".
             Err(error) => return Err(last_error(exchange).unwrap_or(error)),
@@ -94,15 +96,15 @@ pub async fn forward(
             Retry::Never => false,
         };
         let late = total.is_some_and(|total| Instant::now() >= total);
-        if !again || late || left == 0 {
+        if !again || late || (left == 0 && !reused) {
             return Err(error);
         }
-        left -= 1;
         worker.counters.retries.up();
-        // A kept connection that turned out to be closed says nothing about its endpoint: the same one is asked
-        // again, on a new connection.
+        // A kept connection that turned out to be closed says nothing about its endpoint and costs no retry: the next try is on
+        // a new connection, so this happens once.
         fresh = reused;
         if !reused {
+            left -= 1;
             tried.push(chosen.endpoint.id);
         }
     }
@@ -294,6 +296,7 @@ struct Outbound {
     spare: Option<(Method, HeaderMap)>,
     upgrade: Option<OnUpgrade>,
     te_trailers: bool,
+    from_h2: bool,
 }
 
 impl Outbound {
@@ -324,6 +327,7 @@ impl Outbound {
             spare,
             upgrade: switch,
             te_trailers: hop.te_trailers,
+            from_h2: parts.version == Version::HTTP_2,
         }
     }
 
@@ -344,8 +348,14 @@ impl Outbound {
             if uri.authority.is_none() {
                 uri.scheme = None;
             }
-            if self.te_trailers {
-                headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        } else if self.from_h2 {
+            join_cookies(&mut headers);
+        }
+        if self.te_trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            if !h2 && self.upgrade.is_none() {
+                // Hop by hop there, so it has to be named (RFC 9110 section 10.1.4).
+                headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
             }
         }
         let mut request = Request::new(body);
@@ -365,7 +375,10 @@ impl Outbound {
         {
             parts.headers.insert(header::HOST, host);
         }
-        parts.headers.remove(header::TE);
+        if self.te_trailers {
+            parts.headers.remove(header::TE);
+            parts.headers.remove(header::CONNECTION);
+        }
         self.head = Some((parts.method, parts.headers));
         self.body = Some(body);
     }
@@ -379,6 +392,19 @@ impl Outbound {
         self.head = Some((method, headers));
         self.body = Some(RequestBody::Empty);
         true
+    }
+}
+
+/// One `Cookie` field instead of several (RFC 9113 section 8.2.3): HTTP/1 servers know only one.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(header::COOKIE).iter();
+    if cookies.next().is_none() || cookies.next().is_none() {
+        return;
+    }
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // Joined from valid values, so it is one.
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
     }
 }
 

@@ -9,3 +9,4 @@ mod pipe;
 pub mod proxy_protocol;
 pub mod rewind;
 pub mod splice;
+pub mod tcp;

@@ -24,7 +24,7 @@ use crate::{
     control::{self, Socket},
     log::{Target, Writer},
     net::bind,
-    reload::Reloader,
+    reload::{NAMES, Reloader},
     running::Running,
     shared::Shared,
     snapshot::{BuildError, Ground, build},
@@ -76,9 +76,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let other = |error: std::io::Error| StartError::Other(error.to_string());
     let loaded = load::load(&options.config).map_err(|report| StartError::Config(Box::new(report)))?;
     raise_descriptors();
-    // Names are followed and files read on threads of their own, so that neither waits for the other.
-    let runtime =
-        Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build().map_err(other)?;
+    // Files are read and written on threads of their own (see `blocking`), so one thread is enough for all that waits.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(other)?;
     let result = start(&runtime, options, loaded);
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
@@ -119,6 +118,7 @@ fn start(runtime: &Runtime, options: Options, loaded: load::Loaded) -> Result<()
     }
     let running = Arc::new(Running::new(shared, handles, ground, writer, options, files));
     runtime.block_on(async {
+        snapshot.settled(NAMES).await;
         for (address, per_worker) in sockets {
             running.listen(address, per_worker).await;
             tracing::info!(%address, "listening");

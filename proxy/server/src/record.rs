@@ -64,10 +64,10 @@ pub struct Record {
 
 impl Record {
     /// An empty record of `connection`; what was not reached stays empty.
-    pub fn new(kind: ExchangeKind, connection: &Arc<Connection>, generation: u64) -> Self {
+    pub fn new(kind: ExchangeKind, connection: &Arc<Connection>, generation: u64, started: SystemTime) -> Self {
         Self {
             id: Box::default(),
-            started: SystemTime::now(),
+            started,
             connection: connection.clone(),
             generation,
             kind,

@@ -116,6 +116,7 @@ impl Reloader {
             let sockets = bind::bind(address, running.workers(), &held).map_err(|error| error.to_string())?;
             bound.push((address, sockets));
         }
+        snapshot.settled(NAMES).await;
         // From here on nothing can fail.
         running.ground.store.replace(snapshot.certificates.clone());
         running.swap(snapshot.clone());
@@ -192,6 +193,9 @@ impl Reloader {
 fn lost(what: &str) -> Failure {
     Failure::from(format!("{what} the configuration ended in a panic; this is a bug in portcullis, please report it"))
 }
+
+/// How long names that are new are waited for before a snapshot is in force. Those that have no answer by then get one later.
+pub const NAMES: Duration = Duration::from_secs(2);
 
 /// How long after a change the files are read: an editor may still be writing, and one save is several events.
 pub const SETTLE: Duration = Duration::from_millis(100);

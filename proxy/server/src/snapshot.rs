@@ -70,6 +70,17 @@ impl Snapshot {
         self.listeners.iter().position(|known| *known.name == *listener)
     }
 
+    /// Waits until every name of every backend has an answer of some kind, but not longer than `limit`: an exchange that comes
+    /// right after must not find a backend empty only because its name was never asked for.
+    pub async fn settled(&self, limit: Duration) {
+        /// Answers from a nameserver nearby take about a millisecond.
+        const LOOK_EVERY: Duration = Duration::from_millis(2);
+        let deadline = tokio::time::Instant::now() + limit;
+        while self.backends.values().any(|backend| backend.is_pending()) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// The route of that name.
     pub fn route(&self, name: &RouteName) -> Option<&Arc<RouteState>> {
         self.by_route.get(name.as_str()).map(|&index| &self.routes[index])

@@ -3,7 +3,7 @@
 use std::{
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use hyper::upgrade::OnUpgrade;
@@ -41,7 +41,7 @@ pub fn begin(
     route: Option<(usize, &RouteState)>,
 ) -> Flight {
     let view = worker.snapshot();
-    let mut record = Box::new(Record::new(kind, facts, view.generation));
+    let mut record = Box::new(Record::new(kind, facts, view.generation, SystemTime::now()));
     record.id = new_id();
     record.host = facts.tls.as_ref().and_then(|tls| tls.sni.as_deref()).unwrap_or_default().into();
     record.route = route.map(|(_, route)| route.name.clone());
@@ -75,7 +75,7 @@ pub async fn forward(mut flight: Flight, stream: Rewind<TcpStream>, backend: &Ar
         sentence.stopped().await;
     };
     let end = match &mut wire {
-        Wire::Plain(backend) => splice_both(&mut client, backend, head, &counts, idle, stop).await,
+        Wire::Plain(backend) => splice_both(&mut client, &mut backend.0, head, &counts, idle, stop).await,
         Wire::Tls(backend) => copy_both(&mut client, &mut **backend, head, &counts, idle, stop).await,
     };
     finish(&mut flight, end, &counts, idle);
@@ -163,6 +163,8 @@ fn finish(flight: &mut Flight, end: copy::End, counts: &Counts, idle: Duration) 
             flight.fail(Error::client(Kind::ConnectionReadTimeout, 0, detail));
             End::Aborted
         }
+        // Most clients close TCP without closing TLS first; what a tunnel carries says itself whether it was whole.
+        copy::End::Broken(broken) if broken.cause.kind() == std::io::ErrorKind::UnexpectedEof => End::Complete,
         copy::End::Broken(broken) if broken.side == copy::Side::A => End::ClientGone,
         copy::End::Broken(broken) => {
             let detail = format!("the backend's side broke: {}", broken.cause);

@@ -11,7 +11,7 @@ use std::{
     rc::Rc,
     sync::{Arc, atomic::Ordering::Acquire},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use foldhash::fast::FixedState;
@@ -115,13 +115,16 @@ pub struct Worker {
     recent: RefCell<VecDeque<Box<Record>>>,
     view: RefCell<(u64, Rc<View>)>,
     connections: Cell<u64>,
+    /// One moment on both clocks, taken anew at each tick.
+    clocks: Cell<(Instant, SystemTime)>,
 }
 
 /// The snapshot in force, behind a counter of this thread's own: taking it for an exchange touches no shared cache line.
 pub type View = Arc<Snapshot>;
 
 impl Worker {
-    fn new(index: usize, shared: Arc<Shared>, counters: Arc<Counters>, log: AccessLog) -> Self {
+    /// Number `index`, with nothing open.
+    pub fn new(index: usize, shared: Arc<Shared>, counters: Arc<Counters>, log: AccessLog) -> Self {
         let snapshot = shared.snapshot.load_full();
         Self {
             index,
@@ -134,6 +137,7 @@ impl Worker {
             recent: RefCell::default(),
             view: RefCell::new((snapshot.generation, Rc::new(snapshot))),
             connections: Cell::new(0),
+            clocks: Cell::new((Instant::now(), SystemTime::now())),
             shared,
         }
     }
@@ -253,8 +257,15 @@ impl Worker {
         }
     }
 
+    /// What a wall clock showed at `at`, to within what it was set by since the last tick.
+    pub fn wall_clock(&self, at: Instant) -> SystemTime {
+        let (instant, wall) = self.clocks.get();
+        wall + at.saturating_duration_since(instant)
+    }
+
     fn tick(&self) {
         let now = Instant::now();
+        self.clocks.set((now, SystemTime::now()));
         self.pools.tick(now);
         let overdue = self.open.borrow().overdue(now);
         for (sentence, end) in overdue {

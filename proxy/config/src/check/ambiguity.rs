@@ -44,6 +44,10 @@ struct Candidate<'r> {
     route: &'r Route,
     span: Span,
     path: Option<Beginnings>,
+    /// Beside the route's header fields.
+    headers: Vec<Option<Beginnings>>,
+    /// Beside its query parameters.
+    query: Vec<Option<Beginnings>>,
 }
 
 /// Reports each route that is not told apart from an earlier one.
@@ -60,6 +64,8 @@ pub(super) fn check(routes: &[Checked], out: &mut Sink<'_>) {
                 PathPattern::Regex(regex) => Beginnings::of(regex.as_str()),
                 _ => None,
             },
+            headers: beginnings(&checked.route.matches.headers),
+            query: beginnings(&checked.route.matches.query),
         })
         .collect();
     // Buckets in the order of the file, so that reports do not depend on hashing.
@@ -123,7 +129,7 @@ impl Search<'_, '_> {
     fn bucket(&mut self, bucket: &[&Candidate<'_>]) {
         let mut parts = vec![bucket.to_vec()];
         while let Some(part) = parts.pop() {
-            let Some((_, discriminator)) = split(&part).filter(|_| part.len() > SMALL) else {
+            let Some(discriminator) = (part.len() > SMALL).then(|| split(&part)).flatten() else {
                 for (at, second) in part.iter().enumerate() {
                     part[..at].iter().any(|first| self.pair(first, second));
                 }
@@ -162,10 +168,32 @@ impl Search<'_, '_> {
         }
         self.reported.insert(second.index);
         self.out
-            .error(second.span, "nothing decides between this route and another one that matches the same requests")
+            .error(
+                second.span,
+                format!("nothing decides between two routes: both match {}", what(first.route, second.route)),
+            )
             .other(first.span, "the other one is here")
             .help("make one of them more specific, or give it a higher `priority`");
         true
+    }
+}
+
+/// What both routes match, as far as it can be named.
+fn what(one: &Route, two: &Route) -> String {
+    let shown = |pattern: &HostPattern| match pattern {
+        HostPattern::Exact(name) => Some(format!("`{name}`")),
+        HostPattern::Wildcard(suffix) => Some(format!("`*.{suffix}`")),
+        HostPattern::Any => None,
+    };
+    let (ones, twos) = match one.action {
+        Action::Passthrough(_) => (&one.matches.sni, &two.matches.sni),
+        _ => (&one.matches.hosts, &two.matches.hosts),
+    };
+    let host = ones.iter().find(|host| twos.contains(host)).and_then(shown).unwrap_or_else(|| "any host".to_owned());
+    match &one.matches.path {
+        PathPattern::Exact(path) => format!("{host} with path `{path}`"),
+        PathPattern::Prefix(path) => format!("{host} with paths below `{path}/`"),
+        PathPattern::Any | PathPattern::Regex(_) => host,
     }
 }
 
@@ -208,7 +236,7 @@ fn exact<'r>(fields: &'r [FieldMatch], name: &str) -> Option<&'r str> {
 }
 
 /// What most routes of a bucket can be told apart by, when it has at least two values.
-fn split(bucket: &[&Candidate<'_>]) -> Option<(usize, Discriminator)> {
+fn split(bucket: &[&Candidate<'_>]) -> Option<Discriminator> {
     let mut headers: HashSet<&str> = HashSet::new();
     let mut queries: HashSet<&str> = HashSet::new();
     // A handful of names: those of the first routes are those of all, or splitting by them does not help.
@@ -216,10 +244,10 @@ fn split(bucket: &[&Candidate<'_>]) -> Option<(usize, Discriminator)> {
         headers.extend(candidate.route.matches.headers.iter().map(|field| field.name.as_str()));
         queries.extend(candidate.route.matches.query.iter().map(|field| field.name.as_str()));
     }
-    let mut headers: Vec<_> = headers.into_iter().map(|name| Discriminator::Header(name.to_owned())).collect();
-    headers.extend(queries.into_iter().map(|name| Discriminator::Query(name.to_owned())));
-    headers.extend([Discriminator::Sni, Discriminator::Method, Discriminator::Listener]);
-    headers
+    let mut candidates: Vec<_> = headers.into_iter().map(|name| Discriminator::Header(name.to_owned())).collect();
+    candidates.extend(queries.into_iter().map(|name| Discriminator::Query(name.to_owned())));
+    candidates.extend([Discriminator::Sni, Discriminator::Method, Discriminator::Listener]);
+    candidates
         .into_iter()
         .filter_map(|discriminator| {
             let values: Vec<_> = bucket.iter().filter_map(|one| discriminator.value(one.route)).collect();
@@ -228,6 +256,7 @@ fn split(bucket: &[&Candidate<'_>]) -> Option<(usize, Discriminator)> {
             (different.len() > 1).then(|| (values.len() + different.len(), discriminator))
         })
         .max_by_key(|(helps, _)| *helps)
+        .map(|(_, discriminator)| discriminator)
 }
 
 /// Whether no request can be matched by both.
@@ -238,8 +267,8 @@ fn are_apart(one: &Candidate<'_>, two: &Candidate<'_>) -> bool {
         || (!a.matches.sni.is_empty()
             && !b.matches.sni.is_empty()
             && !a.matches.sni.iter().any(|one| b.matches.sni.iter().any(|two| overlap(one, two))))
-        || fields_apart(&a.matches.headers, &b.matches.headers)
-        || fields_apart(&a.matches.query, &b.matches.query)
+        || fields_apart((&a.matches.headers, &one.headers), (&b.matches.headers, &two.headers))
+        || fields_apart((&a.matches.query, &one.query), (&b.matches.query, &two.query))
         || networks_apart(&a.matches.clients, &b.matches.clients)
         || matches!((&one.path, &two.path), (Some(one), Some(two)) if one.are_apart(two))
 }
@@ -260,18 +289,26 @@ fn overlap(one: &HostPattern, two: &HostPattern) -> bool {
     }
 }
 
+fn beginnings(fields: &[FieldMatch]) -> Vec<Option<Beginnings>> {
+    let of = |field: &FieldMatch| match &field.value {
+        ValueMatch::Regex(regex) => Beginnings::of(regex.as_str()),
+        _ => None,
+    };
+    fields.iter().map(of).collect()
+}
+
+/// Fields, and beside each the literal beginnings of its regex.
+type Fields<'f> = (&'f [FieldMatch], &'f [Option<Beginnings>]);
+
 /// Whether one field is asked for with two values that differ.
-fn fields_apart(one: &[FieldMatch], two: &[FieldMatch]) -> bool {
-    one.iter().any(|a| {
-        two.iter().any(|b| {
+fn fields_apart(one: Fields<'_>, two: Fields<'_>) -> bool {
+    one.0.iter().zip(one.1).any(|(a, a_begins)| {
+        two.0.iter().zip(two.1).any(|(b, b_begins)| {
             a.name == b.name
                 && match (&a.value, &b.value) {
                     (ValueMatch::Exact(a), ValueMatch::Exact(b)) => a != b,
-                    (ValueMatch::Regex(a), ValueMatch::Regex(b)) => {
-                        match (Beginnings::of(a.as_str()), Beginnings::of(b.as_str())) {
-                            (Some(a), Some(b)) => a.are_apart(&b),
-                            _ => false,
-                        }
+                    (ValueMatch::Regex(_), ValueMatch::Regex(_)) => {
+                        matches!((a_begins, b_begins), (Some(a), Some(b)) if a.are_apart(b))
                     }
                     _ => false,
                 }

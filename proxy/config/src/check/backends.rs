@@ -19,6 +19,7 @@ pub(super) struct Backends {
     all: BTreeMap<BackendName, Backend>,
     facts: BTreeMap<BackendName, Facts>,
     used: BTreeSet<BackendName>,
+    /// Whether some could not be read, so that one that is missed may be among them.
     unsure: bool,
 }
 
@@ -43,13 +44,12 @@ pub(super) enum Use {
 
 impl Backends {
     pub(super) fn check(file: &raw::File, out: &mut Sink<'_>) -> Self {
-        let entries = file.backend.get().map(|map| map.0.as_slice()).unwrap_or_default();
+        let entries = file.backend.get().map(|map| map.entries.as_slice()).unwrap_or_default();
         let mut backends = Self {
             all: BTreeMap::new(),
             facts: BTreeMap::new(),
             used: BTreeSet::new(),
-            // A key that is no name is not in the map at all.
-            unsure: file.backend.is_broken() || out.failed() && entries.is_empty(),
+            unsure: file.backend.is_broken() || file.backend.get().is_some_and(|map| map.incomplete),
         };
         for entry in entries {
             let name = entry.key.value.clone();
@@ -132,8 +132,11 @@ fn backend(name: &BackendName, table: Span, raw: &raw::Backend, out: &mut Sink<'
     if tls.verify.get() == Some(&false)
         && let Some(key) = tls.verify.key
     {
-        out.warn(key, format!("backend `{name}` believes any certificate: whoever is in between can read and change everything"))
-            .help("`ca = \"FILE\"` names the authority to believe");
+        out.warn(
+            key,
+            format!("backend `{name}` believes any certificate: whoever is in between can read and change everything"),
+        )
+        .help("`ca = \"FILE\"` names the authority to believe");
     }
     let eject = health.eject.or(Duration::from_secs(1));
     let eject_max = health.eject_max.or(Duration::from_secs(60));
@@ -148,7 +151,7 @@ fn backend(name: &BackendName, table: Span, raw: &raw::Backend, out: &mut Sink<'
         endpoints: origins(raw, out),
         balance: raw.balance.or(Balance::RoundRobin),
         pool: Pool {
-            idle: pool.idle.get().map_or(64, |idle| idle.to()),
+            idle: pool.idle.get().map_or(256, |idle| idle.to()),
             idle_time: pool.idle_time.or(Duration::from_secs(30)),
             connections: pool.connections.get().map_or(1024, |connections| connections.to()),
             streams: pool.streams.get().map_or(100, |streams| streams.to()),

@@ -18,7 +18,8 @@ impl Beginnings {
         }
         let prefixes = Extractor::new().extract(&hir);
         let literals = prefixes.literals()?;
-        let useful = (1..=MOST).contains(&literals.len()) && literals.iter().all(|literal| !literal.as_bytes().is_empty());
+        let useful =
+            (1..=MOST).contains(&literals.len()) && literals.iter().all(|literal| !literal.as_bytes().is_empty());
         useful.then(|| Self(literals.iter().map(|literal| literal.as_bytes().to_vec()).collect()))
     }
 

@@ -20,7 +20,7 @@ pub(super) fn dns(raw: Option<&raw::Dns>, out: &mut Sink<'_>) -> Dns {
     {
         out.error(at, format!("`ttl_floor` ({ttl_floor:?}) is above `ttl_ceiling` ({ttl_ceiling:?})"));
     }
-    let hosts = raw.hosts.get().map(|hosts| hosts.0.as_slice()).unwrap_or_default();
+    let hosts = raw.hosts.get().map(|hosts| hosts.entries.as_slice()).unwrap_or_default();
     let mut first = HashMap::new();
     for host in hosts {
         if let Some(other) = first.insert(&host.key.value, host.key.span) {

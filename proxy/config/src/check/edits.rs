@@ -47,8 +47,7 @@ fn forwards(raw: &raw::Route, out: &mut Sink<'_>) {
 
 fn prefix(raw: &raw::Route, out: &mut Sink<'_>) -> Option<PrefixEdit> {
     if let (Some(strip), Some(replace)) = (raw.strip_prefix.key, raw.replace_prefix.key) {
-        out.error(replace, "`replace_prefix` and `strip_prefix` cannot both be")
-            .other(strip, "`strip_prefix` is here");
+        out.error(replace, "`replace_prefix` and `strip_prefix` cannot both be").other(strip, "`strip_prefix` is here");
     }
     if let Some(at) = &raw.strip_prefix.value {
         let from = at.value.as_prefix();
@@ -130,7 +129,7 @@ fn header_edits(field: &Field<raw::HeaderEdits>, out: &mut Sink<'_>) -> HeaderEd
     }
     for (map, into) in [(&raw.set, &mut edits.set), (&raw.add, &mut edits.add)] {
         let mut first: HashMap<_, Span> = HashMap::new();
-        for entry in map.get().map(|map| map.0.as_slice()).unwrap_or_default() {
+        for entry in map.get().map(|map| map.entries.as_slice()).unwrap_or_default() {
             let name = &entry.key.value;
             if let Some(other) = first.insert(name, entry.key.span) {
                 out.error(entry.key.span, format!("`{}` is here twice", name.0))

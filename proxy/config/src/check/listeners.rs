@@ -206,7 +206,10 @@ fn private(bind: &At<raw::Bind>, key: Option<Span>, out: &mut Sink<'_>) {
         }
         let (message, help) = match address.ip().is_unspecified() {
             true => ("a private listener cannot listen on every address", "name the private address"),
-            false => ("a private listener cannot listen on a public address", "name a private address, or leave out `private`"),
+            false => (
+                "a private listener cannot listen on a public address",
+                "name a private address, or leave out `private`",
+            ),
         };
         let draft = out.error(bind.span, message);
         draft.expected("an address in a loopback, link-local, RFC 1918, RFC 4193 or RFC 6598 range").help(help);
@@ -242,14 +245,21 @@ struct Port {
 
 impl Bound {
     fn add(&mut self, raw: &raw::Listener, out: &mut Sink<'_>) {
-        for bind in raw.address.get().map(|address| address.0.as_slice()).unwrap_or_default() {
+        let binds = raw.address.get().map(|address| address.0.as_slice()).unwrap_or_default();
+        let own = |span: Span| binds.iter().any(|bind| bind.span == span);
+        for bind in binds {
             for address in &bind.value.addresses {
-                if let Some(other) = self.taken(*address, bind.span) {
-                    out.error(bind.span, format!("two listeners want {address}"))
+                let Some(other) = self.taken(*address, bind.span) else { continue };
+                match own(other) {
+                    true => {
+                        out.error(bind.span, format!("{address} is here twice")).other(other, "it is in this already")
+                    }
+                    false => out
+                        .error(bind.span, format!("two listeners want {address}"))
                         .other(other, "the first one is here")
-                        .help("one listener can serve many hosts; routes tell them apart");
-                    break;
-                }
+                        .help("one listener can serve many hosts; routes tell them apart"),
+                };
+                break;
             }
         }
     }
@@ -275,7 +285,18 @@ mod tests {
 
     #[test]
     fn private_ranges_are_those_of_the_rfcs() {
-        for text in ["127.0.0.1", "10.1.1.1", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "100.127.0.1", "::1", "fd00::1", "fe80::1"] {
+        for text in [
+            "127.0.0.1",
+            "10.1.1.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "100.127.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+        ] {
             assert!(is_private(text.parse().unwrap()), "{text}");
         }
         for text in ["0.0.0.0", "8.8.8.8", "172.32.0.1", "100.128.0.1", "::", "2001:db8::1"] {

@@ -16,7 +16,7 @@ pub(super) fn server(raw: Option<&raw::Server>, out: &Sink<'_>) -> Server {
         workers: raw.workers.get().and_then(|workers| NonZeroUsize::new(workers.to())),
         drain: raw.drain.get().map_or(Duration::from_secs(30), |drain| drain.0),
         control: path(&raw.control, out),
-        recent: raw.recent.get().map_or(1024, |recent| recent.to()),
+        recent: raw.recent.get().map_or(256, |recent| recent.to()),
         poll: raw.poll.or(Duration::from_secs(5)),
     }
 }
@@ -24,11 +24,7 @@ pub(super) fn server(raw: Option<&raw::Server>, out: &Sink<'_>) -> Server {
 pub(super) fn log(raw: Option<&raw::Log>, out: &Sink<'_>) -> Log {
     let none = raw::Log::default();
     let raw = raw.unwrap_or(&none);
-    Log {
-        access: raw.access.or(AccessFormat::Json),
-        file: path(&raw.file, out),
-        level: raw.level.or(Level::Info),
-    }
+    Log { access: raw.access.or(AccessFormat::Json), file: path(&raw.file, out), level: raw.level.or(Level::Info) }
 }
 
 /// A path, seen from the folder of the file that names it.

@@ -1,6 +1,6 @@
 //! `redirect`: a status that redirects, and a place that is not the same one.
 
-use super::routes::Served;
+use super::served::Served;
 use crate::{
     diagnostic::Sink,
     raw::{At, Redirection},
@@ -13,13 +13,6 @@ pub(super) fn redirect(at: &At<Redirection>, out: &mut Sink<'_>) -> Option<Redir
     if raw.broken {
         return None;
     }
-    if let Some(status) = &raw.status
-        && !matches!(status.value, 301 | 302 | 303 | 307 | 308)
-    {
-        out.error(status.span, format!("status {} does not redirect", status.value))
-            .expected("301, 302, 303, 307 or 308")
-            .help("308 and 307 keep the method and the body; 301 and 308 are kept by caches");
-    }
     if raw.scheme.is_none() && raw.host.is_none() && raw.port.is_none() && raw.path.is_none() {
         out.error(at.span, "this redirect leads to where the request was")
             .expected("at least one of `scheme`, `host`, `port` and `path`");
@@ -30,7 +23,7 @@ pub(super) fn redirect(at: &At<Redirection>, out: &mut Sink<'_>) -> Option<Redir
         out.error(path.span, "a path begins with a slash").help(format!("write \"/{}\"", path.value));
     }
     Some(Redirect {
-        status: raw.status.as_ref().map_or(308, |status| status.value),
+        status: raw.status.unwrap_or(308),
         scheme: raw.scheme.map(str::to_owned),
         host: raw.host.clone(),
         port: raw.port,

@@ -1,10 +1,6 @@
 //! What fits together only when everything is known: listeners that could never answer, backends that nothing uses.
 
-use super::{
-    backends::Backends, certificates::Certificates,
-    listeners::Listeners,
-    routes::Checked,
-};
+use super::{backends::Backends, certificates::Certificates, listeners::Listeners, routes::Checked};
 use crate::{diagnostic::Sink, route::Action};
 
 pub(super) fn check(

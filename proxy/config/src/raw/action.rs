@@ -4,7 +4,7 @@ use regex::Regex;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{
-    At, Field, Filled, Map, Read,
+    At, Filled, Map, Read,
     http::{EditableName, FieldValue, Path},
     net::{host, port},
     number::Whole,
@@ -83,7 +83,7 @@ table! {
     /// Where a redirect leads. Parts that are left out stay as in the request.
     RedirectParts {
         /// 301, 302, 303, 307 or 308. Default 308.
-        status: Whole<300, 399>,
+        status: RedirectStatus,
         /// `http` or `https`.
         scheme: WebScheme,
         /// Host without port.
@@ -92,6 +92,32 @@ table! {
         port: Whole<1, 65_535>,
         /// Path and query, replacing both.
         path: Target,
+    }
+}
+
+/// A status that leads elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RedirectStatus(pub(crate) u16);
+
+impl RedirectStatus {
+    /// Of RFC 9110 section 15.4, those that need nothing but a `Location`.
+    const ALL: [u16; 5] = [301, 302, 303, 307, 308];
+}
+
+impl Read for RedirectStatus {
+    fn read(node: &Node, out: &mut Sink<'_>) -> Option<Self> {
+        let status = Whole::<100, 599>::read(node, out)?.to();
+        if Self::ALL.contains(&status) {
+            return Some(Self(status));
+        }
+        out.error(node.span, format!("status {status} does not redirect"))
+            .expected("301, 302, 303, 307 or 308")
+            .help("308 and 307 keep the method and the body; 301 and 308 are kept by caches");
+        None
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": Self::ALL })
     }
 }
 
@@ -104,7 +130,7 @@ impl Written for Target {
     const EXAMPLES: &'static [&'static str] = &["/new", "/user?id=$1"];
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        match text.chars().find(|c| !matches!(c, '!'..='~') || *c == '#') {
+        match text.chars().find(|c| !matches!(c, '!'..='~') || matches!(c, '#' | '"' | '<' | '>' | '\\')) {
             Some(odd) => Err(Problem::new(format!("`{}` is not allowed in a path", odd.escape_default()))
                 .help("write it percent-encoded")),
             None => Ok(Self(text.to_owned())),
@@ -137,7 +163,7 @@ impl Written for RedirectHost {
 /// Where a redirect leads, however it is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redirection {
-    pub(crate) status: Option<At<u16>>,
+    pub(crate) status: Option<u16>,
     pub(crate) scheme: Option<&'static str>,
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
@@ -160,8 +186,9 @@ impl Read for Redirection {
             },
             Kind::Table(_) => RedirectParts::read(node, out).map(Self::from_parts),
             _ => {
-                out.error(node.span, format!("expected a string or a table, found {}", node.describe()))
-                    .expected("\"https\", a URL, a path, or a table such as `{ host = \"www.example.com\", status = 301 }`");
+                out.error(node.span, format!("expected a string or a table, found {}", node.describe())).expected(
+                    "\"https\", a URL, a path, or a table such as `{ host = \"www.example.com\", status = 301 }`",
+                );
                 None
             }
         }
@@ -219,15 +246,11 @@ impl Redirection {
                 || parts.host.is_broken()
                 || parts.port.is_broken()
                 || parts.path.is_broken(),
-            status: at(&parts.status, |status| status.to()),
+            status: parts.status.get().map(|status| status.0),
             scheme: parts.scheme.get().map(|scheme| scheme.0),
             host: parts.host.get().map(|host| host.0.clone()),
             port: parts.port.get().map(|port| port.to()),
-            path: at(&parts.path, |path| path.0.clone()),
+            path: parts.path.value.map(|at| At { span: at.span, value: at.value.0 }),
         }
     }
-}
-
-fn at<T, U>(field: &Field<T>, convert: impl Fn(&T) -> U) -> Option<At<U>> {
-    field.value.as_ref().map(|at| At { span: at.span, value: convert(&at.value) })
 }

@@ -16,7 +16,9 @@ impl Written for Method {
     fn parse(text: &str) -> Result<Self, Problem> {
         const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
         if text.is_empty() || !text.bytes().all(is_token) {
-            return Err(Problem::new(format!("`{}` is not a method", clip(text))).expected(super::text::examples::<Self>()));
+            return Err(
+                Problem::new(format!("`{}` is not a method", clip(text))).expected(super::text::examples::<Self>())
+            );
         }
         match KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(text) && *known != text) {
             Some(known) => Err(Problem::new(format!("`{text}` is not what clients send: methods are case-sensitive"))
@@ -27,8 +29,8 @@ impl Written for Method {
 }
 
 /// The name of a header field, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FieldName(pub(crate) String);
+#[derive(Clone, Debug)]
+struct FieldName(String);
 
 impl Written for FieldName {
     const KIND: &'static str = "the name of a header field";
@@ -45,6 +47,24 @@ impl Written for FieldName {
             });
         }
         Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+/// The name of a header field that a route can match.
+#[derive(Clone, Debug)]
+pub(crate) struct MatchableName(pub(crate) String);
+
+impl Written for MatchableName {
+    const KIND: &'static str = FieldName::KIND;
+    const EXAMPLES: &'static [&'static str] = FieldName::EXAMPLES;
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match FieldName::parse(text)?.0 {
+            name if name == "host" => {
+                Err(Problem::new("the host is matched by a key of its own").help("write `host = \"...\"` in the route"))
+            }
+            name => Ok(Self(name)),
+        }
     }
 }
 
@@ -124,11 +144,12 @@ impl Written for Path {
             return Err(Problem::new("a path has no wildcards")
                 .help("`path` holds everything below it; `path_regex` takes a regex"));
         }
-        if text.contains("//") || text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        let normal = normal(text)?;
+        if normal.contains("//") || normal.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(Problem::new(format!("no request has the path `{}`", clip(text)))
                 .help("double slashes, `.` and `..` are resolved before a path is compared: write it resolved"));
         }
-        Ok(Self { normal: normal(text)?, written: text.to_owned() })
+        Ok(Self { normal, written: text.to_owned() })
     }
 }
 
@@ -149,15 +170,15 @@ fn normal(text: &str) -> Result<String, Problem> {
         let byte = bytes[at];
         if byte == b'%' {
             let hex = bytes.get(at + 1..at + 3).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-            let value = hex.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            let value =
+                hex.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
             let Some(value) = value else {
-                return Err(Problem::new("`%` begins a percent-encoding").expected("two hexadecimal digits behind it")
+                return Err(Problem::new("`%` begins a percent-encoding")
+                    .expected("two hexadecimal digits behind it")
                     .help("a percent sign itself is written `%25`"));
             };
             match value {
-                b'/' | b'\\' | 0 => {
-                    return Err(Problem::new(format!("no request that is served has `%{value:02X}` in its path")));
-                }
+                0 => return Err(Problem::new("no request that is served has `%00` in its path")),
                 value if is_unreserved(value) => normal.push(char::from(value)),
                 value => normal.push_str(&format!("%{value:02X}")),
             }
@@ -168,7 +189,7 @@ fn normal(text: &str) -> Result<String, Problem> {
             byte if byte.is_ascii_control() => {
                 return Err(Problem::new("a path with control characters in it"));
             }
-            byte if is_unreserved(byte) || b"!$&'()*+,;=:@/".contains(&byte) => normal.push(char::from(byte)),
+            byte if is_path(byte) => normal.push(char::from(byte)),
             byte => normal.push_str(&format!("%{byte:02X}")),
         }
         at += 1;
@@ -179,6 +200,11 @@ fn normal(text: &str) -> Result<String, Problem> {
 /// `unreserved` of RFC 3986.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// What RFC 3986 has in a path, and what clients send there unencoded: such bytes of a request stay as they are.
+fn is_path(byte: u8) -> bool {
+    is_unreserved(byte) || b"!$&'()*+,;=:@/\"[]^`{|}".contains(&byte)
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
@@ -215,8 +241,9 @@ mod tests {
 
     #[test]
     fn paths_are_compared_in_normal_form() {
-        assert_eq!(Path::parse("/%7Euser/%c3%a9/é b").unwrap().normal, "/~user/%C3%A9/%C3%A9%20b");
-        for text in ["api", "", "/a?b", "/a#b", "/a//b", "/a/../b", "/a/.", "/a%2fb", "/%zz", "/a*", "/\n"] {
+        assert_eq!(Path::parse("/%7Euser/%c3%a9/é b[1]%2f").unwrap().normal, "/~user/%C3%A9/%C3%A9%20b[1]%2F");
+        for text in ["api", "", "/a?b", "/a#b", "/a//b", "/a/../b", "/a/.", "/%2e%2E/a", "/a%00", "/%zz", "/a*", "/\n"]
+        {
             assert!(Path::parse(text).is_err(), "{text:?}");
         }
         assert_eq!(Path::parse("/").unwrap().as_prefix(), "");

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    number::Whole,
-    table::table,
-    unit::Bytes,
-};
+use super::{number::Whole, table::table, unit::Bytes};
 
 table! {
     /// What a client may ask of the proxy.

@@ -5,14 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::{
-    At, Filled, Limits, List, Read,
-    choice::choice,
-    net::Bind,
-    number::Whole,
-    table::table,
-    text::Written,
-};
+use super::{At, Filled, Limits, List, Read, choice::choice, net::Bind, number::Whole, table::table, text::Written};
 use crate::{
     diagnostic::Sink,
     listener::TlsVersion,
@@ -122,8 +115,11 @@ impl Read for Unknown {
         match &node.kind {
             Kind::Table(_) => Fallback::read(node, out)?.certificate.value.map(Self::Certificate),
             Kind::String(text) if Refuse::parse(text).is_err() => {
-                out.error(node.span, format!("`{}` is not what can happen to an unknown name", super::table::clip(text)))
-                    .expected("\"refuse\" or `{ certificate = \"NAME\" }`");
+                out.error(
+                    node.span,
+                    format!("`{}` is not what can happen to an unknown name", super::table::clip(text)),
+                )
+                .expected("\"refuse\" or `{ certificate = \"NAME\" }`");
                 None
             }
             Kind::String(_) => Some(Self::Refuse),

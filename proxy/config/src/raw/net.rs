@@ -23,7 +23,8 @@ impl Written for Bind {
     const EXAMPLES: &'static [&'static str] = &["0.0.0.0:443", "[::]:443", ":443"];
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        let addresses = match text.strip_prefix(':') {
+        // Two colons begin an IPv6 address.
+        let addresses = match text.strip_prefix(':').filter(|rest| !rest.starts_with(':')) {
             Some(digits) => {
                 let port = port(digits)?;
                 vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
@@ -45,7 +46,9 @@ impl Bind {
     fn for_host(text: &str) -> Problem {
         let problem = Problem::new(format!("`{}` is not an address", clip(text))).expected(examples::<Self>());
         match text.rsplit_once(':') {
-            Some(("localhost", port)) => problem.help(format!("\"127.0.0.1:{port}\" and \"[::1]:{port}\" are the local host")),
+            Some(("localhost", port)) => {
+                problem.help(format!("\"127.0.0.1:{port}\" and \"[::1]:{port}\" are the local host"))
+            }
             Some(("*", port)) => problem.help(format!("\":{port}\" listens on this port of every address")),
             _ => problem,
         }
@@ -259,7 +262,19 @@ mod tests {
         assert_eq!(HostPattern::parse("*.example.com").unwrap(), HostPattern::Wildcard("example.com".into()));
         assert_eq!(HostPattern::parse("[::0001]").unwrap(), HostPattern::Exact("[::1]".into()));
         assert_eq!(HostPattern::parse("10.0.0.1").unwrap(), HostPattern::Exact("10.0.0.1".into()));
-        for text in ["", "a..b", "a*.b", "a.*.b", "shop.example.com:443", "::1", "10.0.0.256", "bücher.example", "a b", "[::1", "*.10.0.0.1"] {
+        for text in [
+            "",
+            "a..b",
+            "a*.b",
+            "a.*.b",
+            "shop.example.com:443",
+            "::1",
+            "10.0.0.256",
+            "bücher.example",
+            "a b",
+            "[::1",
+            "*.10.0.0.1",
+        ] {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }
     }

@@ -14,7 +14,7 @@ table! {
         drain: OrZero,
         /// The Unix socket for `status`, `reload`, `explain` and `dns`. Default `/run/portcullis/control.sock` for root.
         control: PathBuf,
-        /// How many finished exchanges each worker remembers for `explain`. Default 1024, at most 65536.
+        /// How many finished exchanges each worker remembers for `explain`. Default 256, at most 65536.
         recent: Whole<0, 65_536>,
         /// How often files are looked at where change events do not arrive. Default 5s.
         poll: Duration,

@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{
     Filled, Fixed, HeaderEdits, Map, Pattern, Read, Redirection, ReplacePrefix, Rewriting, Share,
-    http::{FieldName, Method, Path},
+    http::{MatchableName, Method, Path},
     number::Whole,
     table::table,
     text::{Problem, Written},
@@ -40,7 +40,7 @@ table! {
         /// Methods, as sent. Default: any.
         method: Filled<Method>,
         /// Header fields: `"text"`, `true` (it is there), or `{ regex = "..." }`. All must hold.
-        header: Map<FieldName, ValuePattern>,
+        header: Map<MatchableName, ValuePattern>,
         /// Query parameters, written as header fields are. All must hold.
         query: Map<String, ValuePattern>,
         /// Networks of clients. Default: any.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     diagnostic::Sink,
-    nearest::{did_you_mean, one_of},
+    nearest::{nearest, one_of},
     tree::{Entry, Kind, Node},
 };
 
@@ -39,7 +39,15 @@ macro_rules! table {
                 for entry in entries {
                     match entry.key.as_str() {
                         $( stringify!($field) => table.$field = $crate::raw::Field::read(entry, out), )*
-                        _ => $crate::raw::table::unknown(entry, &[$( stringify!($field) ),*], out),
+                        _ => {
+                            // A typo of a key counts as that key, so that it is not reported as missing too.
+                            let meant = $crate::raw::table::unknown(entry, &[$( stringify!($field) ),*], out);
+                            $(
+                                if meant == Some(stringify!($field)) && !table.$field.is_written() {
+                                    table.$field.key = Some(entry.key_span);
+                                }
+                            )*
+                        }
                     }
                 }
                 $( $(
@@ -86,24 +94,28 @@ pub(super) fn entries<'n>(node: &'n Node, out: &mut Sink<'_>) -> Option<&'n [Ent
     match &node.kind {
         Kind::Table(entries) => Some(entries),
         _ => {
-            out.error(node.span, format!("expected a table, found {}", node.describe()));
+            let draft = out.error(node.span, format!("expected a table, found {}", node.describe()));
+            if matches!(node.kind, Kind::Boolean(true)) {
+                draft.help("write `{}` for a table with every default");
+            }
             None
         }
     }
 }
 
-/// Reports a key that a table does not have.
-pub(super) fn unknown(entry: &Entry, keys: &[&str], out: &mut Sink<'_>) {
+/// Reports a key that a table does not have; says which one was probably meant.
+pub(super) fn unknown(entry: &Entry, keys: &[&'static str], out: &mut Sink<'_>) -> Option<&'static str> {
     if out.full() {
         out.error(entry.key_span, "unknown key");
-        return;
+        return None;
     }
-    let nearest = did_you_mean(&entry.key, keys.iter().copied());
+    let nearest = nearest(&entry.key, keys.iter().copied());
     let draft = out.error(entry.key_span, format!("unknown key `{}`", clip(&entry.key)));
     match nearest {
-        Some(help) => draft.help(help),
+        Some(nearest) => draft.help(format!("did you mean `{nearest}`?")),
         None => draft.expected(one_of(keys.iter().copied())),
     };
+    nearest
 }
 
 /// How a table is called in a sentence.

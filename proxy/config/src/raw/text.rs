@@ -102,8 +102,7 @@ impl Read for bool {
         match &node.kind {
             Kind::Boolean(value) => Some(*value),
             _ => {
-                let draft =
-                    out.error(node.span, format!("expected `true` or `false`, found {}", node.describe()));
+                let draft = out.error(node.span, format!("expected `true` or `false`, found {}", node.describe()));
                 if let Kind::String(text) = &node.kind
                     && matches!(&**text, "true" | "false")
                 {
@@ -154,7 +153,9 @@ fn name(text: &str) -> Result<&str, Problem> {
         return Err(Problem::new("an empty name"));
     }
     if text.len() > LONGEST {
-        return Err(Problem::new(format!("a name of {} bytes", text.len())).expected(format!("at most {LONGEST} bytes")));
+        return Err(
+            Problem::new(format!("a name of {} bytes", text.len())).expected(format!("at most {LONGEST} bytes"))
+        );
     }
     if text.trim() != text || text.chars().any(char::is_control) {
         return Err(Problem::new("a name with white space around it or control characters in it"));
@@ -188,9 +189,8 @@ impl Written for Regex {
         /// Bytes of one compiled regex: far more than any that a person writes, far less than a mistake like `(\w{1000}){1000}`.
         const COMPILED: usize = 1 << 20;
         RegexBuilder::new(text).size_limit(COMPILED).build().map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => {
-                Problem::new("this regex is too large once compiled").help("counted repetitions such as `{1000}` make them so")
-            }
+            regex::Error::CompiledTooBig(_) => Problem::new("this regex is too large once compiled")
+                .help("counted repetitions such as `{1000}` make them so"),
             error => Problem::new(format!("this regex does not compile: {}", last_line(&error.to_string())))
                 .maybe_look_around(text),
         })
@@ -204,7 +204,8 @@ impl Written for Regex {
 impl Problem {
     fn maybe_look_around(self, text: &str) -> Self {
         if ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|group| text.contains(group)) {
-            return self.help("matching takes linear time, so there is no look-around and there are no back-references");
+            return self
+                .help("matching takes linear time, so there is no look-around and there are no back-references");
         }
         self
     }

@@ -35,9 +35,7 @@ impl Written for Duration {
 
     fn parse(text: &str) -> Result<Self, Problem> {
         match duration(text)? {
-            Duration::ZERO => {
-                Err(Problem::new("a duration of nothing").expected("more than zero, such as \"30s\""))
-            }
+            Duration::ZERO => Err(Problem::new("a duration of nothing").expected("more than zero, such as \"30s\"")),
             duration => Ok(duration),
         }
     }
@@ -155,7 +153,9 @@ fn number_and_unit<'t, T: Written>(
             let problem = Problem::new(format!("{} without a unit", T::KIND));
             Err(Problem { help, ..problem })
         }
-        None if unit.starts_with(['.', ',']) => Err(malformed::<T>(text).help("write whole numbers: \"1500ms\", \"1536KiB\"")),
+        None if unit.starts_with(['.', ',']) => {
+            Err(malformed::<T>(text).help("write whole numbers: \"1500ms\", \"1536KiB\""))
+        }
         None => {
             let names = units.iter().map(|(name, _)| *name);
             let help = did_you_mean(unit.trim(), names.clone());

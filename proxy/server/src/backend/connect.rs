@@ -21,7 +21,7 @@ use super::{Backend, Endpoint};
 use crate::{
     alarm::{Alarm, within},
     error::{Error, Kind, Retry},
-    net::proxy_protocol,
+    net::{proxy_protocol, tcp::Tcp},
     tls::client::{self, Offer},
 };
 
@@ -52,9 +52,9 @@ pub struct Client {
 #[derive(Debug)]
 pub enum Wire {
     /// TCP.
-    Plain(TcpStream),
+    Plain(Tcp),
     /// TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 /// Connects to `endpoint`, or to `alternative` when that is faster, within the backend's `time.connect`. `http1` asks for a connection
@@ -89,7 +89,7 @@ pub async fn connect(
             Scheme::Https => Offer::Http,
         };
         let deadline = tokio::time::Instant::now() + limit;
-        let stream = backend.tls.connect(stream, &endpoint.host, offer, deadline).await?;
+        let stream = backend.tls.connect(Tcp(stream), &endpoint.host, offer, deadline).await?;
         let h2 = client::is_h2(&stream);
         Ok(Connected { wire: Wire::Tls(Box::new(stream)), h2, endpoint: endpoint.clone() })
     };
@@ -106,7 +106,7 @@ pub async fn connect(
 }
 
 fn plain(stream: TcpStream, h2: bool, endpoint: &Arc<Endpoint>) -> Connected {
-    Connected { wire: Wire::Plain(stream), h2, endpoint: endpoint.clone() }
+    Connected { wire: Wire::Plain(Tcp(stream)), h2, endpoint: endpoint.clone() }
 }
 
 /// The first of two that connects; the second starts a little later, or at once when the first fails.

@@ -96,7 +96,7 @@ impl Backend {
         let followed: Vec<_> =
             config.endpoints.iter().map(|origin| question(origin, &config).map(|q| names.follow(q))).collect();
         let mut known = HashMap::new();
-        if let Some(previous) = previous.filter(|previous| previous.is_reached_like(&config)) {
+        if let Some(previous) = previous.filter(|previous| previous.is_reached_like(&config, &tls)) {
             for member in &previous.members.load().list {
                 known.insert(Key::of(&member.endpoint), Arc::downgrade(&member.endpoint));
             }
@@ -112,8 +112,10 @@ impl Backend {
     }
 
     /// Whether a connection made for `self` may serve `other`.
-    fn is_reached_like(&self, other: &config::Backend) -> bool {
-        self.config.tls == other.tls && self.config.proxy_protocol == other.proxy_protocol
+    fn is_reached_like(&self, other: &config::Backend, tls: &ClientTls) -> bool {
+        self.config.tls == other.tls
+            && self.tls.authorities() == tls.authorities()
+            && self.config.proxy_protocol == other.proxy_protocol
     }
 
     /// The endpoints at this moment.
@@ -124,6 +126,13 @@ impl Backend {
     /// DNS answers by origin, `None` for addresses.
     pub fn answers(&self) -> impl Iterator<Item = Option<Arc<dns::Answer>>> {
         self.followed.iter().map(|followed| followed.as_ref().map(Followed::current))
+    }
+
+    /// Whether a name has no answer of any kind yet, or one that the list of endpoints does not show yet.
+    pub fn is_pending(&self) -> bool {
+        let empty = self.members.load().list.is_empty();
+        let mut answers = self.answers().flatten();
+        answers.any(|answer| matches!(answer.state, dns::State::Pending) || empty && !answer.records.is_empty())
     }
 
     /// The next endpoint for an exchange of `worker`, none of `tried` (endpoint ids).

@@ -43,16 +43,29 @@ const RESPONSE_HEAD_MAX: usize = 128 << 10;
 #[derive(Debug, Default)]
 pub struct Pools {
     by_endpoint: RefCell<HashMap<u64, Rc<Pool>, FixedState>>,
+    clock: Rc<Clock>,
+}
+
+/// The time of the worker's last tick: near enough for idle times, and free to read.
+#[derive(Debug)]
+struct Clock(Cell<Instant>);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Cell::new(Instant::now()))
+    }
 }
 
 impl Pools {
     /// The pool of `endpoint`, made if this worker had none.
     pub fn pool(&self, endpoint: &Arc<Endpoint>) -> Rc<Pool> {
-        self.by_endpoint.borrow_mut().entry(endpoint.id).or_insert_with(|| Rc::new(Pool::new(endpoint.clone()))).clone()
+        let mut pools = self.by_endpoint.borrow_mut();
+        pools.entry(endpoint.id).or_insert_with(|| Rc::new(Pool::new(endpoint.clone(), self.clock.clone()))).clone()
     }
 
     /// Closes what has been idle for too long and forgets pools of endpoints that are gone. Called about once a second.
     pub fn tick(&self, now: Instant) {
+        self.clock.0.set(now);
         self.by_endpoint.borrow_mut().retain(|_, pool| {
             pool.tick(now);
             !(pool.endpoint.is_gone() && pool.open.get() == 0)
@@ -82,6 +95,7 @@ pub struct Pool {
     connecting: Cell<usize>,
     idle_time: Cell<Duration>,
     idle_max: Cell<usize>,
+    clock: Rc<Clock>,
 }
 
 #[derive(Debug)]
@@ -137,9 +151,10 @@ pub struct Leased {
 }
 
 impl Pool {
-    fn new(endpoint: Arc<Endpoint>) -> Self {
+    fn new(endpoint: Arc<Endpoint>, clock: Rc<Clock>) -> Self {
         Self {
             endpoint,
+            clock,
             idle: RefCell::default(),
             shared: RefCell::default(),
             open: Cell::new(0),
@@ -176,9 +191,9 @@ impl Pool {
 
     fn take_idle(&self) -> Option<http1::SendRequest<RequestBody>> {
         let mut idle = self.idle.borrow_mut();
-        // The newest first: the oldest then time out, and a burst's surplus goes away.
+        // The newest first: the oldest then time out (at the tick), and a burst's surplus goes away.
         while let Some(conn) = idle.pop_back() {
-            if !conn.sender.is_closed() && conn.since.elapsed() < self.idle_time.get() {
+            if !conn.sender.is_closed() {
                 return Some(conn.sender);
             }
         }
@@ -202,7 +217,7 @@ impl Pool {
             if idle.len() >= self.idle_max.get() {
                 return;
             }
-            idle.push_back(Idle { sender, since: Instant::now() });
+            idle.push_back(Idle { sender, since: self.clock.0.get() });
         }
         self.next_waiter();
     }
@@ -231,7 +246,7 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
             ),
         )
     };
-    let wait_until = Instant::now() + backend.config.time.connect;
+    let mut wait_until = None;
     loop {
         if !personal && !wanted.fresh {
             if !wanted.http1
@@ -250,7 +265,8 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
         }
         let sharing = pool.speaks_h2.get() && !wanted.http1 && !personal && pool.connecting.get() > 0;
         if pool.open.get() < policy.connections && !sharing {
-            return open(pools, &pool, backend, chosen, wanted).await;
+            // Boxed: it is large and rare, and every exchange would carry the room for it.
+            return Box::pin(open(pools, &pool, backend, chosen, wanted)).await;
         }
         if pool.open.get() >= policy.connections && !pool.idle.borrow().is_empty() {
             // The kept ones do not fit (fresh, or HTTP/2 wanted): one makes room.
@@ -265,7 +281,8 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
             }
             waiting.push_back(tell);
         }
-        let left = wait_until.saturating_duration_since(Instant::now());
+        let now = Instant::now();
+        let left = wait_until.get_or_insert(now + backend.config.time.connect).saturating_duration_since(now);
         if within(left, told).await.is_none() {
             return Err(full());
         }
@@ -418,7 +435,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let LeaseKind::Stream(conn) = &self.kind {
             conn.streams.set(conn.streams.get().saturating_sub(1));
-            conn.idle_since.set(Instant::now());
+            conn.idle_since.set(self.pool.clock.0.get());
             self.pool.next_waiter();
         }
     }

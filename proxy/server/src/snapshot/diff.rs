@@ -28,7 +28,9 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
         snapshot.config.routes.iter().map(|r| (r.name.to_string(), r.clone())).collect()
     };
     let backends = |snapshot: &Snapshot| -> BTreeMap<String, _> {
-        snapshot.config.backends.iter().map(|(name, backend)| (name.to_string(), backend.clone())).collect()
+        let backends = snapshot.backends.iter();
+        // An authority file that changed changes the backend though its table says the same.
+        backends.map(|(name, b)| (name.to_string(), (b.config.clone(), *b.tls.authorities()))).collect()
     };
     let mut changes = Changes::default();
     changes.note("listeners", &listeners(old), &listeners(new));

@@ -1,0 +1,1 @@
+"""The benchmark: portcullis beside its peers. The standard library only."""

@@ -1,0 +1,39 @@
+"""portcullis itself."""
+import signal
+
+from .. import places, prepare
+from .peer import Peer, fill, first_line
+
+
+class Portcullis(Peer):
+    name = 'portcullis'
+
+    @classmethod
+    def find(cls):
+        return prepare.portcullis()
+
+    def version(self):
+        return first_line(self.binary, '--version')
+
+    def render(self, model):
+        routes, backends = [], []
+        for host, rules in model.routes:
+            routes += [f'[[route]]\nlistener = ["http", "https"]\nhost = "{host}"\npath = "{path}"\nbackend = "{pool}"\n'
+                       for path, pool in rules]
+        for name, address in model.pools.items():
+            backends.append(f'[backend.{name}]\nendpoints = ["http://{address}"]\n'
+                            'pool = { idle = 512, idle_time = "5m", connections = 8192 }\n')
+        if model.sni:
+            routes.insert(0, f'[[listener]]\nname = "l4"\naddress = "127.0.0.1:{self.l4}"\ntls = {{}}\n')
+            for name, address in model.sni.items():
+                routes.append(f'[[route]]\nlistener = "l4"\nsni = "{name}"\npassthrough = "{name}"\n')
+                backends.append(f'[backend."{name}"]\nendpoints = ["tcp://{address}"]\n')
+        self.write('portcullis.toml', fill(
+            'portcullis.toml', DIR=places.RUN / self.dir, CERT=places.CERT, KEY=places.KEY, HTTP=self.http,
+            TLS=self.tls, DEFAULT=model.default, ROUTES='\n'.join(routes), BACKENDS='\n'.join(backends)))
+
+    def command(self, model):
+        return [self.binary, 'run', f'{self.dir}/portcullis.toml']
+
+    def trigger_reload(self):
+        self.signal(signal.SIGHUP)
