@@ -333,8 +333,8 @@ impl Drop for Proxy {
         drop(self.child.wait());
         if std::thread::panicking() {
             let config = std::fs::read_to_string(self.ground.config()).unwrap_or_default();
-            eprintln!("---- portcullis.toml\n{config}---- access log\n{}", last(&self.access_log(), 8000));
-            eprintln!("---- error log\n{}----", last(&self.error_log(), 16_000));
+            eprintln!("---- portcullis.toml\n{config}---- access log\n{}", last(&self.access_log(), 4000));
+            eprintln!("---- error log\n{}----", last(&self.error_log(), 8000));
         }
     }
 }

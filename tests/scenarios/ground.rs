@@ -2,10 +2,15 @@
 
 use std::net::IpAddr;
 
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use portcullis_tests::{
     origin::Origin,
     proxy::{Plan, Proxy},
 };
+use tokio::sync::mpsc;
 
 /// Everything on one plain listener to one backend, whose only endpoint is `@origin@`.
 pub(crate) const PLAIN: &str = r#"
@@ -53,4 +58,11 @@ pub(crate) async fn tls(origin: &Origin, names: &[&str]) -> Proxy {
 /// `127.0.0.n`: a machine has 16 million loopback addresses.
 pub(crate) fn loopback(n: u8) -> IpAddr {
     IpAddr::from([127, 0, 0, n])
+}
+
+/// Things that are said later, one at a time.
+pub(crate) fn channel<T: Send + 'static>() -> (mpsc::Sender<T>, BoxStream<'static, T>) {
+    let (say, said) = mpsc::channel(1);
+    let stream = stream::unfold(said, |mut said| async move { said.recv().await.map(|thing| (thing, said)) });
+    (say, stream.boxed())
 }

@@ -28,5 +28,10 @@
 
 mod ground;
 
+mod backends;
+mod framing;
+mod http;
+mod limits;
 mod listeners;
+mod routes;
 mod tls;
