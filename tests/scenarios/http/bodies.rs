@@ -218,7 +218,7 @@ fn a_body_sent_byte_by_byte_arrives_whole() {
 fn a_client_that_never_reads_its_response_is_let_go() {
     scenario(async {
         let origin = Origin::start().await;
-        let text = PLAIN.replace("endpoints =", "time = { idle = \"500ms\" }\nendpoints =");
+        let text = format!("[limits]\nbody_idle_time = \"500ms\"\n{PLAIN}");
         let proxy = Plan::new(text).set("origin", origin.address()).start().await;
         let mut client = Raw::connect(proxy.address("http")).await;
         client.send("GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await;
