@@ -36,14 +36,21 @@ use crate::{
 #[derive(Debug)]
 pub struct Plan {
     text: String,
+    layout: Option<Layout>,
     ground: Ground,
     environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
 }
+
+/// Puts a configuration's text into a folder in its own way.
+type Layout = fn(&Path, &str);
 
 /// What placeholders stand for.
 #[derive(Debug)]
 struct Ground {
     folder: TempDir,
+    /// What the process is told to read, in the folder.
+    config: &'static str,
     values: BTreeMap<String, String>,
     // Ports are given out while a text is read.
     ports: Mutex<BTreeMap<String, Port>>,
@@ -64,8 +71,8 @@ impl Plan {
     pub fn new(text: impl Into<String>) -> Self {
         let folder = tempfile::Builder::new().prefix("portcullis-").tempdir().expect("a folder can be made");
         let values = BTreeMap::from([("dir".to_owned(), folder.path().display().to_string())]);
-        let ground = Ground { folder, values, ports: Mutex::default() };
-        Self { text: text.into(), ground, environment: Vec::new() }
+        let ground = Ground { folder, config: "portcullis.toml", values, ports: Mutex::default() };
+        Self { text: text.into(), layout: None, ground, environment: Vec::new(), wrapper: Vec::new() }
     }
 
     /// Gives the placeholder `name` a value.
@@ -89,10 +96,26 @@ impl Plan {
         self
     }
 
+    /// Has the configuration somewhere else than in a plain file: `layout` gets the folder and the text, and writes it there
+    /// in its own way; the process is told to read `config`, a file or a folder.
+    #[must_use]
+    pub fn laid_out(mut self, config: &'static str, layout: fn(&Path, &str)) -> Self {
+        self.ground.config = config;
+        self.layout = Some(layout);
+        self
+    }
+
     /// Sets an environment variable of the process.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the process through another program, which gets its command line as its last arguments and must become it (`exec`).
+    #[must_use]
+    pub fn through(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&argument| argument.to_owned()).collect();
         self
     }
 
@@ -102,7 +125,7 @@ impl Plan {
     /// When it ends instead, or does not serve soon.
     pub async fn start(self) -> Proxy {
         self.write_config();
-        let child = launch::launch(self.ground.folder.path(), &self.environment);
+        let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
         eventually_within(Duration::from_secs(30), "the proxy serves", async || {
             if let Ok(Some(status)) = proxy.child.try_wait() {
@@ -120,7 +143,7 @@ impl Plan {
     /// When it goes on.
     pub async fn refused(self) -> Refused {
         self.write_config();
-        let child = launch::launch(self.ground.folder.path(), &self.environment);
+        let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
         let status = proxy.ended().await;
         Refused { status, says: proxy.error_log(), ports: proxy.ground.numbers() }
@@ -137,8 +160,16 @@ impl Plan {
         self.ground.address(name)
     }
 
+    fn launch(&self) -> Child {
+        launch::launch(self.ground.folder.path(), &self.ground.config(), &self.environment, &self.wrapper)
+    }
+
     fn write_config(&self) {
-        self.ground.write("portcullis.toml", self.ground.config_text(&self.text).as_bytes());
+        let text = self.ground.config_text(&self.text);
+        match self.layout {
+            Some(layout) => layout(self.ground.folder.path(), &text),
+            None => self.ground.write(self.ground.config, text.as_bytes()),
+        }
     }
 }
 
@@ -199,6 +230,16 @@ impl Proxy {
             (self.generation().await >= generation).then_some(())
         })
         .await;
+    }
+
+    /// A text with its placeholders filled.
+    pub fn fill(&self, text: &str) -> String {
+        self.ground.render(text)
+    }
+
+    /// A whole configuration as [`edit`](Self::edit) writes it.
+    pub fn config_text(&self, text: &str) -> String {
+        self.ground.config_text(text)
     }
 
     /// Writes a file into the folder.
@@ -341,7 +382,7 @@ impl Drop for Proxy {
 
 impl Ground {
     fn config(&self) -> PathBuf {
-        self.folder.path().join("portcullis.toml")
+        self.folder.path().join(self.config)
     }
 
     fn write(&self, name: &str, content: &[u8]) {

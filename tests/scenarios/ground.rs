@@ -1,6 +1,6 @@
 //! Configurations that many scenarios begin with.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use futures_util::{
     StreamExt,
@@ -10,6 +10,7 @@ use portcullis_tests::{
     origin::Origin,
     proxy::{Plan, Proxy},
 };
+use socket2::{Domain, Socket, Type};
 use tokio::sync::mpsc;
 
 /// Everything on one plain listener to one backend, whose only endpoint is `@origin@`.
@@ -65,4 +66,26 @@ pub(crate) fn channel<T: Send + 'static>() -> (mpsc::Sender<T>, BoxStream<'stati
     let (say, said) = mpsc::channel(1);
     let stream = stream::unfold(said, |mut said| async move { said.recv().await.map(|thing| (thing, said)) });
     (say, stream.boxed())
+}
+
+/// Listens at `address` with a backlog that is full for as long as the value lives: connections to it are neither made nor refused.
+pub(crate) fn full_backlog(address: SocketAddr) -> Vec<Socket> {
+    let socket = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket
+    };
+    let listener = socket();
+    listener.bind(&address.into()).unwrap();
+    listener.listen(0).unwrap();
+    let full = listener.local_addr().unwrap();
+    let mut sockets = vec![listener];
+    for _ in 0..4 {
+        let client = socket();
+        client.set_nonblocking(true).unwrap();
+        // In progress, for ever once the backlog is full.
+        drop(client.connect(&full));
+        sockets.push(client);
+    }
+    sockets
 }

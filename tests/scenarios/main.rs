@@ -29,6 +29,7 @@
 mod ground;
 
 mod backends;
+mod dns;
 mod framing;
 mod http;
 mod limits;
