@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus},
+    process::{Child, ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -38,6 +38,7 @@ pub struct Plan {
     text: String,
     ground: Ground,
     environment: Vec<(String, String)>,
+    stdout: Option<Stdio>,
 }
 
 /// What placeholders stand for.
@@ -65,7 +66,7 @@ impl Plan {
         let folder = tempfile::Builder::new().prefix("portcullis-").tempdir().expect("a folder can be made");
         let values = BTreeMap::from([("dir".to_owned(), folder.path().display().to_string())]);
         let ground = Ground { folder, values, ports: Mutex::default() };
-        Self { text: text.into(), ground, environment: Vec::new() }
+        Self { text: text.into(), ground, environment: Vec::new(), stdout: None }
     }
 
     /// Gives the placeholder `name` a value.
@@ -96,13 +97,20 @@ impl Plan {
         self
     }
 
+    /// Standard output, instead of the file `access.log`.
+    #[must_use]
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.stdout = Some(stdout.into());
+        self
+    }
+
     /// Starts the process and waits until it serves.
     ///
     /// # Panics
     /// When it ends instead, or does not serve soon.
     pub async fn start(self) -> Proxy {
         self.write_config();
-        let child = launch::launch(self.ground.folder.path(), &self.environment);
+        let child = launch::launch(self.ground.folder.path(), &self.environment, self.stdout);
         let mut proxy = Proxy { child, ground: self.ground };
         eventually_within(Duration::from_secs(30), "the proxy serves", async || {
             if let Ok(Some(status)) = proxy.child.try_wait() {
@@ -120,7 +128,7 @@ impl Plan {
     /// When it goes on.
     pub async fn refused(self) -> Refused {
         self.write_config();
-        let child = launch::launch(self.ground.folder.path(), &self.environment);
+        let child = launch::launch(self.ground.folder.path(), &self.environment, self.stdout);
         let mut proxy = Proxy { child, ground: self.ground };
         let status = proxy.ended().await;
         Refused { status, says: proxy.error_log(), ports: proxy.ground.numbers() }

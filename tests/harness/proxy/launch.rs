@@ -20,8 +20,8 @@ pub struct Refused {
     pub ports: BTreeMap<String, u16>,
 }
 
-/// Starts `portcullis run` in `folder`, with its output going to files there.
-pub(super) fn launch(folder: &Path, environment: &[(String, String)]) -> Child {
+/// Starts `portcullis run` in `folder`, with its output going to files there, but for `stdout` where that is given.
+pub(super) fn launch(folder: &Path, environment: &[(String, String)], stdout: Option<Stdio>) -> Child {
     let file = |name| File::create(folder.join(name)).expect("a file can be made in an own folder");
     Command::new(binary::portcullis())
         .arg("run")
@@ -30,7 +30,7 @@ pub(super) fn launch(folder: &Path, environment: &[(String, String)]) -> Child {
         .env("NO_COLOR", "1")
         .current_dir(folder)
         .stdin(Stdio::null())
-        .stdout(file("access.log"))
+        .stdout(stdout.unwrap_or_else(|| file("access.log").into()))
         .stderr(file("error.log"))
         .spawn()
         .unwrap_or_else(|error| panic!("{} cannot be started: {error}", binary::portcullis().display()))
