@@ -28,5 +28,7 @@
 
 mod ground;
 
+mod bad_input;
 mod listeners;
+mod record;
 mod tls;
