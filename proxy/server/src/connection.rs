@@ -326,7 +326,10 @@ async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<Tcp>, 
 
 async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
     let served = connection.clone();
-    let service = service_fn(move |request| exchange::run(served.clone(), request));
+    let service = service_fn(move |request| {
+        let admitted = served.guard.as_ref().map(|guard| guard.admit());
+        exchange::run(served.clone(), request, admitted)
+    });
     let limits = &connection.listener.config.limits;
     let serving = http1::Builder::new()
         .max_headers(limits.header_count.max(1))
@@ -355,7 +358,7 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
 
 async fn serve_http2(connection: Rc<ClientConnection>, io: ClientIo) {
     let served = connection.clone();
-    let service = service_fn(move |request| exchange::run(served.clone(), request));
+    let service = service_fn(move |request| exchange::run(served.clone(), request, None));
     let limits = &connection.listener.config.limits;
     let serving = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())

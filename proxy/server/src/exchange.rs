@@ -14,7 +14,7 @@ use crate::{
     forward,
     http::{
         forwarded::Origin,
-        guard::RefusalKind,
+        guard::{self, RefusalKind},
         hop::{self, Hop},
         path, target,
     },
@@ -29,17 +29,19 @@ use crate::{
 /// The header that carries an exchange's id.
 pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
 
-/// Serves one exchange. Never fails: what goes wrong becomes an answer, in `respond`.
+/// Serves one exchange. Never fails: what goes wrong becomes an answer, in `respond`. `admitted` is what the HTTP/1 guard knows
+/// of the request; it has to be asked when hyper calls the service, because hyper may read the next head before it polls this future.
 ///
 /// Dropping the future ends the exchange; its record then says that the client went away.
 pub async fn run(
     connection: Rc<ClientConnection>,
     request: Request<Incoming>,
+    admitted: Option<guard::Admitted>,
 ) -> Result<Response<ResponseBody>, std::convert::Infallible> {
     // The snapshot is taken here and kept to the end: an exchange sees one configuration.
     let worker = connection.worker.clone();
     let snapshot = worker.snapshot();
-    let mut exchange = Exchange::begin(&connection, &snapshot, &request);
+    let mut exchange = Exchange::begin(&connection, &snapshot, &request, admitted);
     let is_head = *request.method() == Method::HEAD;
     let answer = unless_panic(&worker, exchange.serve(request)).await;
     let Exchange { flight, close, .. } = exchange;
@@ -99,9 +101,12 @@ pub struct Admitted<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn begin(connection: &'a Rc<ClientConnection>, snapshot: &'a Rc<View>, request: &Request<Incoming>) -> Self {
-        // To be asked before the first await: it belongs to the request that hyper has just read.
-        let admitted = connection.guard.as_ref().map(|guard| guard.admit());
+    fn begin(
+        connection: &'a Rc<ClientConnection>,
+        snapshot: &'a Rc<View>,
+        request: &Request<Incoming>,
+        admitted: Option<guard::Admitted>,
+    ) -> Self {
         let (mut refusal, mut upgrade, mut in_flight, mut begun) = (None, false, None, None);
         if let Some(admitted) = admitted {
             begun = Some(admitted.complete_at.into_std());
@@ -181,6 +186,10 @@ impl<'a> Exchange<'a> {
             .map_err(|error| malformed(error.0))?
             .map(|authority| authority.host)
             .unwrap_or_default();
+        // The guard sees to HTTP/1; an HTTP/2 request may come without either field (RFC 9113 section 8.3.1).
+        if host.is_empty() && connection.guard.is_none() {
+            return Err(malformed("the request names no host: `:authority` is missing"));
+        }
         self.flight.record.host = host.into();
         let host = &*self.flight.record.host;
         if parts.method == Method::CONNECT {

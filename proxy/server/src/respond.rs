@@ -42,6 +42,9 @@ pub fn error(mut flight: Flight, error: Error, is_head: bool, close: bool) -> Re
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     let unread = flight.upload.as_ref().is_some_and(|upload| !upload.is_finished());
+    if let Some(upload) = &flight.upload {
+        upload.abandon();
+    }
     // After an answer to half a request, HTTP/1 cannot tell where the next one begins.
     if (close || unread) && flight.record.version != "HTTP/2.0" {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -19,7 +19,7 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::AbortHandle};
 
 use super::{
     Backend, Endpoint,
@@ -100,8 +100,15 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<RequestBody>,
+    conn: Own,
     since: Instant,
+}
+
+/// An HTTP/1.1 connection: what sends on it, and the task that is it.
+#[derive(Debug)]
+struct Own {
+    sender: http1::SendRequest<RequestBody>,
+    task: AbortHandle,
 }
 
 /// An HTTP/2 connection and how many exchanges are on it.
@@ -124,7 +131,7 @@ pub struct Lease {
 #[derive(Debug)]
 enum LeaseKind {
     /// `None` once it was given back.
-    Own(Option<http1::SendRequest<RequestBody>>),
+    Own(Option<Own>),
     Stream(Rc<Shared>),
 }
 
@@ -171,7 +178,7 @@ impl Pool {
         let idle_time = self.idle_time.get();
         let mut idle = self.idle.borrow_mut();
         while idle.front().is_some_and(|conn| {
-            gone || conn.sender.is_closed() || now.saturating_duration_since(conn.since) >= idle_time
+            gone || conn.conn.sender.is_closed() || now.saturating_duration_since(conn.since) >= idle_time
         }) {
             idle.pop_front();
         }
@@ -189,12 +196,12 @@ impl Pool {
         Some(Lease { pool: self.clone(), kind: LeaseKind::Stream(conn.clone()), reused: true })
     }
 
-    fn take_idle(&self) -> Option<http1::SendRequest<RequestBody>> {
+    fn take_idle(&self) -> Option<Own> {
         let mut idle = self.idle.borrow_mut();
         // The newest first: the oldest then time out (at the tick), and a burst's surplus goes away.
         while let Some(conn) = idle.pop_back() {
-            if !conn.sender.is_closed() {
-                return Some(conn.sender);
+            if !conn.conn.sender.is_closed() {
+                return Some(conn.conn);
             }
         }
         None
@@ -208,8 +215,8 @@ impl Pool {
         }
     }
 
-    fn give_back(&self, sender: http1::SendRequest<RequestBody>) {
-        if sender.is_closed() || self.endpoint.is_gone() {
+    fn give_back(&self, conn: Own) {
+        if conn.sender.is_closed() || self.endpoint.is_gone() {
             return;
         }
         {
@@ -217,7 +224,7 @@ impl Pool {
             if idle.len() >= self.idle_max.get() {
                 return;
             }
-            idle.push_back(Idle { sender, since: self.clock.0.get() });
+            idle.push_back(Idle { conn, since: self.clock.0.get() });
         }
         self.next_waiter();
     }
@@ -254,12 +261,13 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
             {
                 return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
             }
-            if let Some(mut sender) = pool.take_idle() {
+            if let Some(mut conn) = pool.take_idle() {
+                let sender = &mut conn.sender;
                 // Given back at the last byte of a body: its task may still have to see that it is done.
                 if !sender.is_ready() && !matches!(within(Duration::from_secs(1), sender.ready()).await, Some(Ok(()))) {
                     continue;
                 }
-                let lease = Lease { pool, kind: LeaseKind::Own(Some(sender)), reused: true };
+                let lease = Lease { pool, kind: LeaseKind::Own(Some(conn)), reused: true };
                 return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
             }
         }
@@ -348,11 +356,11 @@ async fn open(
             .handshake(io)
             .await
             .map_err(protocol_error)?;
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let _place = place;
             let _ = connection.with_upgrades().await;
         });
-        LeaseKind::Own(Some(sender))
+        LeaseKind::Own(Some(Own { sender, task: task.abort_handle() }))
     };
     drop(connecting);
     let lease = Lease { pool, kind, reused: false };
@@ -410,7 +418,7 @@ impl Lease {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         match &mut self.kind {
-            LeaseKind::Own(Some(sender)) => sender.try_send_request(request).await,
+            LeaseKind::Own(Some(conn)) => conn.sender.try_send_request(request).await,
             LeaseKind::Own(None) => unreachable!("a lease is given back only by value"),
             LeaseKind::Stream(conn) => conn.sender.clone().try_send_request(request).await,
         }
@@ -423,16 +431,20 @@ impl Lease {
 
     /// The exchange is over, request and response both whole: the connection may serve the next one.
     pub fn give_back(mut self) {
-        if let LeaseKind::Own(sender) = &mut self.kind
-            && let Some(sender) = sender.take()
+        if let LeaseKind::Own(conn) = &mut self.kind
+            && let Some(conn) = conn.take()
         {
-            self.pool.give_back(sender);
+            self.pool.give_back(conn);
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let LeaseKind::Own(Some(conn)) = &self.kind {
+            // Not given back: the exchange broke off. hyper would first write what it has left, which may never end.
+            conn.task.abort();
+        }
         if let LeaseKind::Stream(conn) = &self.kind {
             conn.streams.set(conn.streams.get().saturating_sub(1));
             conn.idle_since.set(self.pool.clock.0.get());
