@@ -81,7 +81,8 @@ fn a_change_with_mistakes_is_refused_with_its_place_and_the_old_one_serves_on() 
             assert_eq!(get(proxy.address("http"), "a.example", "/").await.status, 200, "{what}: new ones too");
             proxy.says(error.lines().next().unwrap()).await;
         }
-        assert_eq!(origin.connections(), 1, "no pool was lost");
+        let workers = proxy.status().await["workers"].as_u64().unwrap();
+        assert!(origin.connections() as u64 <= workers, "no pool was lost: each worker has one connection");
         proxy.apply(&more("[[route]]\nhost = \"new.example\"\nrespond = { status = 204 }\n")).await;
         assert_eq!(client.get("new.example", "/").await.status, 204);
     });
@@ -222,7 +223,7 @@ fn two_listeners_on_one_address_name_both_lines() {
         let text = format!("{PLAIN}\n[[listener]]\nname = \"all\"\naddress = \"0.0.0.0:@http@\"\n");
         let refused = Plan::new(text).set("origin", "127.0.0.1:1").refused().await;
         let places = refused.says.matches("portcullis.toml:").count();
-        assert!(places >= 2 && refused.says.contains("the other"), "{}", refused.says);
+        assert!(places >= 2 && refused.says.contains("the first one is here"), "{}", refused.says);
     });
 }
 
