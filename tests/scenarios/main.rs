@@ -29,10 +29,12 @@
 mod ground;
 
 mod backends;
+mod bad_input;
 mod dns;
 mod framing;
 mod http;
 mod limits;
 mod listeners;
+mod record;
 mod routes;
 mod tls;
