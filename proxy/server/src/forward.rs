@@ -79,7 +79,7 @@ pub async fn forward(
             Ok(chosen) => chosen,
             Err(none) => {
                 // Nothing was sent, and the names may lead elsewhere by now: an app that is created again has a new address.
-                if !looked_again && !tried.is_empty() && outbound.is_whole() {
+                if !looked_again && outbound.is_whole() {
                     looked_again = true;
                     if backend.look_again(&tried, total).await {
                         now = Instant::now();

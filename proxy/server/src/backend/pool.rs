@@ -276,8 +276,9 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
             if let Some(lease) = pool.take(policy.streams, wanted.http1).await {
                 return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
             }
-            // The other address family of the same name, where it was the faster one before.
-            if let Some(other) = &chosen.alternative
+            // The other address family of the same name, where this one was the slower or did not answer before.
+            if chosen.endpoint.health.is_doubtful()
+                && let Some(other) = &chosen.alternative
                 && let Some(lease) = pools.pool(other).take(policy.streams, wanted.http1).await
             {
                 return Ok(Leased { lease, endpoint: other.clone(), connect: None });
