@@ -34,5 +34,6 @@ mod framing;
 mod http;
 mod limits;
 mod listeners;
+mod reload;
 mod routes;
 mod tls;
