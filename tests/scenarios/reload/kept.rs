@@ -42,7 +42,7 @@ fn a_thousand_websockets_stay_open_over_reloads() {
         let echoes: Vec<_> = echoes.buffer_unordered(32).collect().await;
         assert_eq!(echoes.iter().filter(|echo| matches!(echo, Ok(text) if text == "still here")).count(), 1000);
         assert_eq!(proxy.counter("connections_open").await, 1000);
-        assert_eq!(origin.open(), 1000);
+        assert_eq!(origin.connections(), 1000);
     });
 }
 
