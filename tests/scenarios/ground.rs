@@ -9,7 +9,9 @@ use futures_util::{
 use portcullis_tests::{
     origin::Origin,
     proxy::{Plan, Proxy},
+    scenario::eventually,
 };
+use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::mpsc;
 
@@ -88,4 +90,11 @@ pub(crate) fn full_backlog(address: SocketAddr) -> Vec<Socket> {
         sockets.push(client);
     }
     sockets
+}
+
+/// The access log, once it has `exchanges` lines.
+pub(crate) async fn full_log(proxy: &Proxy, exchanges: u64) -> Vec<Value> {
+    let count = || proxy.access_log().lines().count() as u64;
+    eventually("every exchange is logged", async || (count() >= exchanges).then_some(())).await;
+    proxy.log_lines()
 }

@@ -36,5 +36,6 @@ mod http;
 mod limits;
 mod listeners;
 mod record;
+mod reload;
 mod routes;
 mod tls;

@@ -4,7 +4,10 @@ use std::sync::{
 };
 
 use portcullis_tests::{
-    client::http::{Connection, request, request_with_body},
+    client::{
+        http::{Connection, request, request_with_body},
+        load::Load,
+    },
     origin::{
         Origin,
         raw::{RawOrigin, read_head, reset},
@@ -12,9 +15,9 @@ use portcullis_tests::{
     },
     port::Port,
     proxy::{Plan, Proxy},
-    scenario::scenario,
+    scenario::{eventually, scenario},
 };
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::text;
 
@@ -152,6 +155,73 @@ fn a_pooled_connection_that_died_meanwhile_costs_nobody_a_request() {
         let client = Connection::h1(proxy.address("http")).await;
         for _ in 0..6 {
             assert_eq!(client.get("x", "/").await.text(), "ok");
+        }
+    });
+}
+
+/// An HTTP/2 origin that refuses every stream (RFC 9113 section 8.7), or says that it goes away and takes none.
+async fn refusing(goes_away: bool) -> RawOrigin {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const ACKNOWLEDGED: [u8; 9] = [0, 0, 0, 4, 1, 0, 0, 0, 0];
+    const HEADERS: u8 = 1;
+    RawOrigin::start(move |mut stream, _| async move {
+        let mut preface = [0; 24];
+        drop(stream.read_exact(&mut preface).await);
+        drop(stream.write_all(&[SETTINGS, ACKNOWLEDGED].concat()).await);
+        let mut head = [0; 9];
+        while stream.read_exact(&mut head).await.is_ok() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            drop(stream.read_exact(&mut payload).await);
+            if head[3] != HEADERS {
+                continue;
+            }
+            let answer = if goes_away {
+                // GOAWAY: the last stream that was processed is none, NO_ERROR.
+                [&[0, 0, 8, 7, 0, 0, 0, 0, 0][..], &[0; 8]].concat()
+            } else {
+                // RST_STREAM: REFUSED_STREAM.
+                [&[0, 0, 4, 3, 0][..], &head[5..9], &[0, 0, 0, 7]].concat()
+            };
+            drop(stream.write_all(&answer).await);
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_stream_that_was_refused_unseen_is_tried_on_another_endpoint() {
+    scenario(async {
+        for goes_away in [false, true] {
+            let bad = refusing(goes_away).await;
+            let good = Origin::plan("good").h2c().start().await;
+            let lines = text("health = { errors = 0 }\nendpoints = [\"h2c://@a@\", \"h2c://@b@\"]");
+            let proxy = Plan::new(lines).set("a", bad.address()).set("b", good.address()).start().await;
+            let client = Connection::h1(proxy.address("http")).await;
+            for method in ["GET", "GET", "PUT", "DELETE"] {
+                let answer = client.fetch(request(method, "x", "/name")).await;
+                assert_eq!((answer.status, answer.text().as_str()), (200, "good"), "{method}, goes away: {goes_away}");
+            }
+            assert!(bad.connections() >= 1);
+        }
+    });
+}
+
+#[test]
+fn an_origin_that_leaves_in_good_order_costs_no_exchange() {
+    scenario(async {
+        for scheme in ["http", "h2c"] {
+            let plan = |name| if scheme == "h2c" { Origin::plan(name).h2c() } else { Origin::plan(name) };
+            let (stays, leaves) = (plan("stays").start().await, plan("leaves").start().await);
+            let lines = text(&format!("endpoints = [\"{scheme}://@a@\", \"{scheme}://@b@\"]"));
+            let proxy = Plan::new(lines).set("a", stays.address()).set("b", leaves.address()).start().await;
+            let load = Load::reading(proxy.address("http"), "x", "/load", 4);
+            load.go_on(40).await;
+            assert!(leaves.count() > 0);
+            leaves.leave();
+            load.go_on(40).await;
+            eventually("it is left", async || (leaves.open() == 0).then_some(())).await;
+            load.stop_unharmed().await;
         }
     });
 }
