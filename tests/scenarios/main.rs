@@ -29,6 +29,9 @@
 mod ground;
 
 mod bad_input;
+mod cli;
 mod listeners;
+mod memory;
 mod record;
+mod shutdown;
 mod tls;
