@@ -30,12 +30,15 @@ mod ground;
 
 mod backends;
 mod bad_input;
+mod cli;
 mod dns;
 mod framing;
 mod http;
 mod limits;
 mod listeners;
+mod memory;
 mod record;
 mod reload;
 mod routes;
+mod shutdown;
 mod tls;

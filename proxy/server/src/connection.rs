@@ -343,14 +343,25 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut serving = pin!(serving);
-    let mut stopping = false;
+    let (mut stopping, mut waiting, mut patience) = (false, false, Alarm::new());
     std::future::poll_fn(|cx| {
         match connection.place.lifeline.poll(cx) {
             Stage::Open => {}
             Stage::Stop if stopping => {}
             Stage::Stop => {
-                stopping = true;
-                serving.as_mut().graceful_shutdown();
+                // Told to stop, hyper closes a connection that it has seen no byte of. What has come is read first, and who
+                // has not asked for anything yet has a moment to do so.
+                if serving.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                if !std::mem::replace(&mut waiting, true) {
+                    patience.set_after(PATIENCE);
+                }
+                let asked = connection.guard.as_ref().is_none_or(|guard| guard.given() > 0);
+                if asked || patience.poll(cx).is_ready() {
+                    stopping = true;
+                    serving.as_mut().graceful_shutdown();
+                }
             }
             Stage::End => return Poll::Ready(()),
         }
