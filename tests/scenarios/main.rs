@@ -19,6 +19,7 @@
 //! | [`cli`] | the commands |
 //! | [`memory`] | bounded memory |
 //! | [`mutations`] | random bytes into everything that parses |
+//! | [`review`] | what a review found stays found |
 //! | [`docs`] | what the documentation shows is true |
 //!
 //! Names of tests are the sentences they prove.
@@ -29,4 +30,5 @@
 mod ground;
 
 mod listeners;
+mod review;
 mod tls;

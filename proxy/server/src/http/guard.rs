@@ -159,6 +159,13 @@ impl<IO> Guard<IO> {
         (self.io, self.kept)
     }
 
+    /// The first head has been coming since then, as somebody saw who read before hyper.
+    pub fn begun_at(&mut self, at: Option<Instant>) {
+        if let State::Head { since, .. } = &mut self.state {
+            *since = at;
+        }
+    }
+
     /// The connection itself.
     pub fn get_ref(&self) -> &IO {
         &self.io

@@ -568,3 +568,18 @@ fn shutting_down_lingers_for_a_client_that_still_sends() {
         sent.await.unwrap().unwrap();
     });
 }
+
+#[test]
+fn a_head_that_began_before_is_late_sooner() {
+    runtime().block_on(async {
+        let (mut client, server) = duplex(64);
+        let mut rules = rules();
+        rules.header_time = Duration::from_secs(60);
+        let (mut guard, shared) = Guard::new(server, Arc::new(rules), false);
+        guard.begun_at(Instant::now().checked_sub(Duration::from_secs(60)));
+        client.write_all(b"PRI * HT").await.unwrap();
+        let mut buf = [0; 1024];
+        assert!(guard.read(&mut buf).await.unwrap() > 0);
+        assert_eq!(shared.admit().refusal.unwrap().status, 408);
+    });
+}
