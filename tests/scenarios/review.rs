@@ -1,5 +1,7 @@
 //! What a review found, and stays found: how connections and exchanges end when one side does not do its part.
 //!
 //! - heads and bodies that begin and do not go on: [`beginnings`]
+//! - trailers that say more than they may: [`trailers`]
 
 mod beginnings;
+mod trailers;
