@@ -2,6 +2,8 @@
 //!
 //! - heads and bodies that begin and do not go on: [`beginnings`]
 //! - trailers that say more than they may: [`trailers`]
+//! - backends that fall silent, break off, or answer before they have read: [`origins`]
 
 mod beginnings;
+mod origins;
 mod trailers;
