@@ -19,6 +19,7 @@
 //! | [`cli`] | the commands |
 //! | [`memory`] | bounded memory |
 //! | [`mutations`] | random bytes into everything that parses |
+//! | [`review`] | what a review found stays found |
 //! | [`docs`] | what the documentation shows is true |
 //!
 //! Names of tests are the sentences they prove.
@@ -39,6 +40,7 @@ mod listeners;
 mod memory;
 mod record;
 mod reload;
+mod review;
 mod routes;
 mod shutdown;
 mod tls;

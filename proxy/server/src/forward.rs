@@ -157,8 +157,11 @@ async fn attempt(
                 attempt.connect = connect;
             }
             let request = outbound.take(lease.is_h2(), reached.scheme);
-            let response = send(&mut lease, request, outbound, upload, backend, &reached, total).await?;
-            Ok((response, lease))
+            let response = send(&mut lease, request, outbound, upload, backend, &reached, total).await;
+            if response.as_ref().is_err_and(|error| error.kind == Kind::HttpResponseTimeout) {
+                lease.doubt();
+            }
+            Ok((response?, lease))
         };
         let mut work = pin!(work);
         let mut alarm = Alarm::new();
