@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use portcullis_config::{Config, diagnostic::Report, load, log::Level};
@@ -74,16 +74,17 @@ impl std::error::Error for StartError {}
 /// When it cannot start: nothing is left behind then.
 pub fn run(options: Options) -> Result<(), StartError> {
     let other = |error: std::io::Error| StartError::Other(error.to_string());
+    let read_at = SystemTime::now();
     let loaded = load::load(&options.config).map_err(|report| StartError::Config(Box::new(report)))?;
     raise_descriptors();
     // Files are read and written on threads of their own (see `blocking`), so one thread is enough for all that waits.
     let runtime = Builder::new_current_thread().enable_all().build().map_err(other)?;
-    let result = start(&runtime, options, loaded);
+    let result = start(&runtime, options, loaded, read_at);
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-fn start(runtime: &Runtime, options: Options, loaded: load::Loaded) -> Result<(), StartError> {
+fn start(runtime: &Runtime, options: Options, loaded: load::Loaded, read_at: SystemTime) -> Result<(), StartError> {
     let load::Loaded { config, files, warnings } = loaded;
     (options.level)(config.log.level);
     for warning in &warnings {
@@ -116,7 +117,7 @@ fn start(runtime: &Runtime, options: Options, loaded: load::Loaded) -> Result<()
         let log = writer.log(snapshot.config.log.access);
         handles.push(worker::Handle::start(index, shared.clone(), log).map_err(|error| failed(&error))?);
     }
-    let running = Arc::new(Running::new(shared, handles, ground, writer, options, files));
+    let running = Arc::new(Running::new(shared, handles, ground, writer, options, files, read_at));
     runtime.block_on(async {
         snapshot.settled(NAMES).await;
         for (address, per_worker) in sockets {

@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -31,6 +31,10 @@ pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
     .ok();
     let mut watched = BTreeSet::new();
     let mut seen = look(&running).await;
+    // A file that was written while the process started may have been read before that.
+    if seen.iter().any(|mark| mark.is_younger_than(running.read_at)) {
+        changed.notify_one();
+    }
     loop {
         if let Some(watcher) = &mut watcher {
             follow(watcher, &mut watched, &folders(&running));
@@ -56,6 +60,14 @@ pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
 struct Mark {
     path: PathBuf,
     state: Option<(u64, u64, Option<SystemTime>)>,
+}
+
+impl Mark {
+    fn is_younger_than(&self, moment: SystemTime) -> bool {
+        /// File systems take their times from a clock that ticks this slowly.
+        const TICK: Duration = Duration::from_millis(10);
+        self.state.and_then(|(_, _, modified)| modified).is_some_and(|modified| modified + TICK >= moment)
+    }
 }
 
 async fn look(running: &Arc<Running>) -> Vec<Mark> {
