@@ -9,7 +9,9 @@
 //! | [`certificates`] | a certificate authority of the process, and leaves from it |
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
-//! | [`tool`] | programs: curl, h2load, openssl |
+//! | [`tool`] | programs that end: curl, h2load, openssl |
+//! | [`process`] | programs that go on beside the scenario |
+//! | [`repository`] | the files of the project: what its documentation says is tested too |
 //!
 //! Everything binds loopback addresses on ports that the system chose, waits with a deadline, and ends with the value
 //! that stands for it. A failing scenario prints the proxy's configuration and logs.
@@ -23,7 +25,9 @@ pub mod nameserver;
 pub mod nginx;
 pub mod origin;
 pub mod port;
+pub mod process;
 pub mod proxy;
+pub mod repository;
 pub mod scenario;
 pub mod tool;
 pub mod unbound;

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus},
+    process::{Child, ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -40,6 +40,7 @@ pub struct Plan {
     ground: Ground,
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
+    stdout: Option<Stdio>,
 }
 
 /// Puts a configuration's text into a folder in its own way.
@@ -72,7 +73,7 @@ impl Plan {
         let folder = tempfile::Builder::new().prefix("portcullis-").tempdir().expect("a folder can be made");
         let values = BTreeMap::from([("dir".to_owned(), folder.path().display().to_string())]);
         let ground = Ground { folder, config: "portcullis.toml", values, ports: Mutex::default() };
-        Self { text: text.into(), layout: None, ground, environment: Vec::new(), wrapper: Vec::new() }
+        Self { text: text.into(), layout: None, ground, environment: Vec::new(), wrapper: Vec::new(), stdout: None }
     }
 
     /// Gives the placeholder `name` a value.
@@ -119,11 +120,18 @@ impl Plan {
         self
     }
 
+    /// Standard output, instead of the file `access.log`.
+    #[must_use]
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.stdout = Some(stdout.into());
+        self
+    }
+
     /// Starts the process and waits until it serves.
     ///
     /// # Panics
     /// When it ends instead, or does not serve soon.
-    pub async fn start(self) -> Proxy {
+    pub async fn start(mut self) -> Proxy {
         self.write_config();
         let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
@@ -141,7 +149,7 @@ impl Plan {
     ///
     /// # Panics
     /// When it goes on.
-    pub async fn refused(self) -> Refused {
+    pub async fn refused(mut self) -> Refused {
         self.write_config();
         let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
@@ -160,8 +168,9 @@ impl Plan {
         self.ground.address(name)
     }
 
-    fn launch(&self) -> Child {
-        launch::launch(self.ground.folder.path(), &self.ground.config(), &self.environment, &self.wrapper)
+    fn launch(&mut self) -> Child {
+        let stdout = self.stdout.take();
+        launch::launch(self.ground.folder.path(), &self.ground.config(), &self.environment, &self.wrapper, stdout)
     }
 
     fn write_config(&self) {

@@ -16,6 +16,7 @@ pub struct Tool {
     arguments: Vec<OsString>,
     input: Vec<u8>,
     limit: Duration,
+    folder: Option<PathBuf>,
 }
 
 /// What a program left behind.
@@ -40,7 +41,13 @@ impl Tool {
 
     /// An executable by its path.
     pub fn at(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), arguments: Vec::new(), input: Vec::new(), limit: Duration::from_secs(30) }
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            input: Vec::new(),
+            limit: Duration::from_secs(30),
+            folder: None,
+        }
     }
 
     /// Adds arguments.
@@ -57,6 +64,13 @@ impl Tool {
         self
     }
 
+    /// Where it stands when it runs; here unless said otherwise.
+    #[must_use]
+    pub fn inside(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// How long it may run; 30 seconds unless said otherwise.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
@@ -69,8 +83,14 @@ impl Tool {
     /// # Panics
     /// When it cannot be started, or runs longer than its limit; it is killed then.
     pub async fn run(self) -> Finished {
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let mut child = command
             .args(&self.arguments)
+            // What programs print is compared, so it must not depend on who looks.
+            .env("NO_COLOR", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

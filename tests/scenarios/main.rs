@@ -29,11 +29,13 @@
 mod ground;
 
 mod backends;
+mod bad_input;
 mod dns;
 mod framing;
 mod http;
 mod limits;
 mod listeners;
+mod record;
 mod reload;
 mod routes;
 mod tls;

@@ -26,10 +26,20 @@ pub(crate) fn exit_code(outcome: anyhow::Result<Outcome>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nowhere is left to complain about a standard error that is closed.
-            _ = writeln!(io::stderr(), "{}: {error:#}", Paint::for_stderr().error("error"));
+            _ = io::stderr().write_all(message(&error, Paint::for_stderr()).as_bytes());
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is printed for an error. A report of a configuration's mistakes says "error" itself, once for each.
+fn message(error: &anyhow::Error, paint: Paint) -> String {
+    let text = format!("{error:#}");
+    let text = text.trim_end();
+    if text.starts_with("error: ") {
+        return format!("{}\n", paint.report(text));
+    }
+    format!("{}: {text}\n", paint.error("error"))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -117,6 +127,13 @@ mod tests {
         let error = anyhow::Error::from(io::Error::from(ErrorKind::BrokenPipe)).context("cannot print");
         assert!(is_broken_pipe(&error));
         assert!(!is_broken_pipe(&anyhow::anyhow!("other")));
+    }
+
+    #[test]
+    fn an_error_is_called_one_once() {
+        let message = |text: &'static str| message(&anyhow::anyhow!(text), Paint(false));
+        assert_eq!(message("no such file"), "error: no such file\n");
+        assert_eq!(message("error: unknown key\n  --> a.toml:1:3\n\n"), "error: unknown key\n  --> a.toml:1:3\n");
     }
 
     #[test]

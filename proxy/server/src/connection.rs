@@ -126,13 +126,18 @@ impl Opening<'_> {
 
     /// Records a connection that does not become an exchange.
     fn refuse(&self, tls: Option<record::Tls>, error: Error) {
-        let generation = self.worker.snapshot().generation;
-        let mut record = Box::new(Record::new(ExchangeKind::Refused, &self.facts(tls), generation, SystemTime::now()));
-        record.id = exchange::new_id();
-        record.end = record::End::Aborted;
-        record.error = Some(error);
-        self.worker.finish(record);
+        refused(self.worker, &self.facts(tls), error);
     }
+}
+
+/// Records what ended a connection outside of any exchange.
+fn refused(worker: &Worker, facts: &Arc<record::Connection>, error: Error) {
+    let generation = worker.snapshot().generation;
+    let mut record = Box::new(Record::new(ExchangeKind::Refused, facts, generation, SystemTime::now()));
+    record.id = exchange::new_id();
+    record.end = record::End::Aborted;
+    record.error = Some(error);
+    worker.finish(record);
 }
 
 async fn serve(
@@ -326,13 +331,15 @@ async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<Tcp>, 
 
 async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
     let served = connection.clone();
-    let service = service_fn(move |request| exchange::run(served.clone(), request));
+    let service = service_fn(move |request| {
+        let admitted = served.guard.as_ref().map(|guard| guard.admit());
+        exchange::run(served.clone(), request, admitted)
+    });
     let limits = &connection.listener.config.limits;
     let serving = http1::Builder::new()
         .max_headers(limits.header_count.max(1))
         .max_header_size((limits.header_bytes.bytes() as usize).max(1024))
         .max_buf_size(HTTP1_BUFFER.max(limits.header_bytes.bytes() as usize + 1024))
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut serving = pin!(serving);
@@ -355,14 +362,15 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
 
 async fn serve_http2(connection: Rc<ClientConnection>, io: ClientIo) {
     let served = connection.clone();
-    let service = service_fn(move |request| exchange::run(served.clone(), request));
+    let service = service_fn(move |request| exchange::run(served.clone(), request, None));
     let limits = &connection.listener.config.limits;
     let serving = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_pending_accept_reset_streams(limits.resets)
         .max_local_error_reset_streams(limits.resets)
-        .max_header_list_size(u32::try_from(limits.header_bytes.bytes()).unwrap_or(u32::MAX))
+        // The exchange measures the head and has a record of it; this is for what is far over.
+        .max_header_list_size(u32::try_from(limits.header_bytes.bytes() * 2 + (16 << 10)).unwrap_or(u32::MAX))
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_send_buf_size(128 << 10)
@@ -393,7 +401,9 @@ async fn serve_http2(connection: Rc<ClientConnection>, io: ClientIo) {
         && error.is_go_away()
     {
         connection.worker.counters.http2_goaways.up();
-        tracing::debug!(client = %connection.facts.client, %error, "an HTTP/2 connection was ended");
+        let detail = format!("the HTTP/2 connection was ended with GOAWAY: {error}");
+        let error = Error::client(Kind::HttpProtocolError, 0, detail);
+        refused(&connection.worker, &connection.facts, error);
     }
 }
 

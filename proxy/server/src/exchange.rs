@@ -14,7 +14,7 @@ use crate::{
     forward,
     http::{
         forwarded::Origin,
-        guard::RefusalKind,
+        guard::{self, RefusalKind},
         hop::{self, Hop},
         path, target,
     },
@@ -29,17 +29,19 @@ use crate::{
 /// The header that carries an exchange's id.
 pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-request-id");
 
-/// Serves one exchange. Never fails: what goes wrong becomes an answer, in `respond`.
+/// Serves one exchange. Never fails: what goes wrong becomes an answer, in `respond`. `admitted` is what the HTTP/1 guard knows
+/// of the request; it has to be asked when hyper calls the service, because hyper may read the next head before it polls this future.
 ///
 /// Dropping the future ends the exchange; its record then says that the client went away.
 pub async fn run(
     connection: Rc<ClientConnection>,
     request: Request<Incoming>,
+    admitted: Option<guard::Admitted>,
 ) -> Result<Response<ResponseBody>, std::convert::Infallible> {
     // The snapshot is taken here and kept to the end: an exchange sees one configuration.
     let worker = connection.worker.clone();
     let snapshot = worker.snapshot();
-    let mut exchange = Exchange::begin(&connection, &snapshot, &request);
+    let mut exchange = Exchange::begin(&connection, &snapshot, &request, admitted);
     let is_head = *request.method() == Method::HEAD;
     let answer = unless_panic(&worker, exchange.serve(request)).await;
     let Exchange { flight, close, .. } = exchange;
@@ -99,9 +101,12 @@ pub struct Admitted<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn begin(connection: &'a Rc<ClientConnection>, snapshot: &'a Rc<View>, request: &Request<Incoming>) -> Self {
-        // To be asked before the first await: it belongs to the request that hyper has just read.
-        let admitted = connection.guard.as_ref().map(|guard| guard.admit());
+    fn begin(
+        connection: &'a Rc<ClientConnection>,
+        snapshot: &'a Rc<View>,
+        request: &Request<Incoming>,
+        admitted: Option<guard::Admitted>,
+    ) -> Self {
         let (mut refusal, mut upgrade, mut in_flight, mut begun) = (None, false, None, None);
         if let Some(admitted) = admitted {
             begun = Some(admitted.complete_at.into_std());
@@ -144,7 +149,11 @@ impl<'a> Exchange<'a> {
                 let outbound = self.outbound(&mut parts, &uri, &admitted, route, &origin)?;
                 forward::forward(self, route, backend, parts, outbound, body, upload).await
             }
-            Action::Redirect(to) => respond::redirect(to, &uri, &self.flight.record.host, origin.https, route),
+            Action::Redirect(to) => {
+                let sent = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+                let authority = sent.or(uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
+                respond::redirect(to, &uri, authority, &self.flight.record.host, origin.https, route)
+            }
             Action::Respond { status, body, content_type } => {
                 Ok(respond::fixed(*status, body, content_type.as_ref(), route))
             }
@@ -181,6 +190,10 @@ impl<'a> Exchange<'a> {
             .map_err(|error| malformed(error.0))?
             .map(|authority| authority.host)
             .unwrap_or_default();
+        // The guard sees to HTTP/1; an HTTP/2 request may come without either field (RFC 9113 section 8.3.1).
+        if host.is_empty() && connection.guard.is_none() {
+            return Err(malformed("the request names no host: `:authority` is missing"));
+        }
         self.flight.record.host = host.into();
         let host = &*self.flight.record.host;
         if parts.method == Method::CONNECT {
@@ -192,6 +205,12 @@ impl<'a> Exchange<'a> {
             if uri.path_and_query().map_or(0, |target| target.as_str().len() as u64) > limits.target_length.bytes() {
                 counters.targets_too_long.up();
                 return Err(Error::client(Kind::HttpRequestError, 414, "the target is over limits.target_length"));
+            }
+            // As HTTP/2 counts a header list (RFC 9113 section 10.5.1).
+            let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+            if size as u64 > limits.header_bytes.bytes() {
+                counters.heads_too_large.up();
+                return Err(Error::client(Kind::HttpRequestError, 431, "the head is over limits.header_bytes"));
             }
             if parts.headers.len() > limits.header_count {
                 counters.heads_too_large.up();

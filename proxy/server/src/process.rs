@@ -17,7 +17,7 @@ use portcullis_config::{Config, diagnostic::Report, load, log::Level};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     signal::unix::{SignalKind, signal},
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
 };
 
 use crate::{
@@ -148,18 +148,27 @@ async fn serve(running: &Arc<Running>, socket: &Arc<Socket>, config: &Config) ->
         config.routes.len(),
         config.backends.len()
     );
+    // Reloads run beside this loop: a signal to stop must not wait for one. One that is asked for while another waits is the same one.
+    let (ask, mut asked) = mpsc::channel(1);
+    let reloading = tokio::spawn(async move {
+        while let Some(cause) = asked.recv().await {
+            // What went wrong is in the log, and in `status`.
+            let _ = reloader.reload(cause).await;
+        }
+    });
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => drop(reloader.reload("SIGHUP").await),
-            () = changed.notified() => drop(reloader.reload("a file changed").await),
+            _ = hangup.recv() => drop(ask.try_send("SIGHUP")),
+            () = changed.notified() => drop(ask.try_send("a file changed")),
             () = running.workers_gone() => return Err(StartError::Other("a worker ended; see the log".into())),
         }
     }
     let drain = running.snapshot().config.server.drain;
     tracing::info!("draining: open exchanges may go on for {drain:?}; a second signal ends them");
     watching.abort();
+    reloading.abort();
     let begun = Instant::now();
     running.stop();
     let mut ended = Box::pin(running.join());

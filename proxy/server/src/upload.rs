@@ -27,7 +27,11 @@ pub struct Upload {
     /// When bytes last moved; `None` before the first.
     progress: Cell<Option<Instant>>,
     responded: Cell<bool>,
+    /// Whether the backend wants more and the client has not sent it.
+    waiting: Cell<bool>,
     failed: RefCell<Option<Error>>,
+    /// The client's side. Here and not with whom it is sent by, so that it can be taken from them.
+    incoming: RefCell<Option<Incoming>>,
     limit: u64,
     silence: Duration,
 }
@@ -40,7 +44,9 @@ impl Upload {
             finished: Cell::new(empty),
             progress: Cell::new(None),
             responded: Cell::new(false),
+            waiting: Cell::new(false),
             failed: RefCell::new(None),
+            incoming: RefCell::new(None),
             limit,
             silence,
         })
@@ -61,9 +67,20 @@ impl Upload {
         self.progress.get()
     }
 
+    /// Whether it is the client that is being waited for: then the backend is not slow.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.get()
+    }
+
     /// The response has begun: silence is now measured over both directions, by the response's own deadline.
     pub fn responded(&self) {
         self.responded.set(true);
+    }
+
+    /// The exchange is over before its body: nobody reads it any more. hyper waits for a body that somebody still holds, and the
+    /// connection to a backend that reads nothing would hold it for ever.
+    pub fn abandon(&self) {
+        self.incoming.borrow_mut().take();
     }
 
     /// What was wrong with the body, if it was the client's doing that sending failed.
@@ -84,7 +101,6 @@ pub enum RequestBody {
 /// A body being streamed.
 #[derive(Debug)]
 pub struct Stream {
-    incoming: Incoming,
     upload: Rc<Upload>,
     alarm: Alarm,
 }
@@ -92,7 +108,8 @@ pub struct Stream {
 impl RequestBody {
     /// Streams `incoming`, keeping `upload` informed.
     pub fn stream(incoming: Incoming, upload: Rc<Upload>) -> Self {
-        Self::Stream(Box::new(Stream { incoming, upload, alarm: Alarm::new() }))
+        *upload.incoming.borrow_mut() = Some(incoming);
+        Self::Stream(Box::new(Stream { upload, alarm: Alarm::new() }))
     }
 }
 
@@ -115,14 +132,16 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Stream(stream) => stream.incoming.is_end_stream(),
+            Self::Stream(stream) => stream.upload.incoming.borrow().as_ref().is_some_and(Body::is_end_stream),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Stream(stream) => stream.incoming.size_hint(),
+            Self::Stream(stream) => {
+                stream.upload.incoming.borrow().as_ref().map_or_else(SizeHint::default, Body::size_hint)
+            }
         }
     }
 }
@@ -130,7 +149,15 @@ impl Body for RequestBody {
 impl Stream {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let upload = &self.upload;
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let (polled, ended) = match &mut *upload.incoming.borrow_mut() {
+            None => return Poll::Ready(Some(Err(CutOff))),
+            Some(incoming) => {
+                let polled = Pin::new(&mut *incoming).poll_frame(cx);
+                (polled, incoming.is_end_stream())
+            }
+        };
+        upload.waiting.set(polled.is_pending());
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let now = Instant::now();
                 upload.progress.set(Some(now));
@@ -142,7 +169,7 @@ impl Stream {
                         return self.fail(too_large(self.upload.limit));
                     }
                 }
-                if self.incoming.is_end_stream() {
+                if ended {
                     upload.finished.set(true);
                 }
                 Poll::Ready(Some(Ok(frame)))

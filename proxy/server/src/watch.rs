@@ -8,11 +8,12 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use portcullis_config::Config;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{process::blocking, reload::SETTLE, running::Running};
@@ -68,8 +69,9 @@ async fn look(running: &Arc<Running>) -> Vec<Mark> {
 
 /// Every file whose change may change the snapshot.
 fn files(running: &Running) -> BTreeSet<PathBuf> {
-    let snapshot = running.snapshot();
-    let mut files: BTreeSet<_> = running.files.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+    let locked = |files: &Mutex<Vec<PathBuf>>| files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut files: BTreeSet<_> = locked(&running.files).into_iter().collect();
+    files.extend(locked(&running.wanted));
     let given = &running.options.config;
     if given.is_dir() {
         // Also those that were not there, or could not be read, when it was last loaded.
@@ -78,12 +80,14 @@ fn files(running: &Running) -> BTreeSet<PathBuf> {
     } else {
         files.insert(given.clone());
     }
-    for certificate in &snapshot.config.certificates {
-        files.insert(certificate.cert.clone());
-        files.insert(certificate.key.clone());
-    }
-    files.extend(snapshot.config.backends.values().filter_map(|backend| backend.tls.ca.clone()));
+    files.extend(named(&running.snapshot().config));
     files
+}
+
+/// The files that a configuration names: certificates, keys, authorities.
+pub fn named(config: &Config) -> Vec<PathBuf> {
+    let certificates = config.certificates.iter().flat_map(|certificate| [&certificate.cert, &certificate.key]);
+    certificates.chain(config.backends.values().filter_map(|backend| backend.tls.ca.as_ref())).cloned().collect()
 }
 
 /// The folders to watch: those of the files, and those of what links lead to.

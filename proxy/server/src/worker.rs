@@ -267,6 +267,8 @@ impl Worker {
         let now = Instant::now();
         self.clocks.set((now, SystemTime::now()));
         self.pools.tick(now);
+        // An idle worker must not keep what a reload has taken away.
+        self.snapshot();
         let overdue = self.open.borrow().overdue(now);
         for (sentence, end) in overdue {
             sentence.stop(end);

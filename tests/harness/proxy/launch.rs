@@ -20,8 +20,15 @@ pub struct Refused {
     pub ports: BTreeMap<String, u16>,
 }
 
-/// Starts `portcullis run` on `config` in `folder`, with its output going to files there; through the program `wrapper` if it is not empty.
-pub(super) fn launch(folder: &Path, config: &Path, environment: &[(String, String)], wrapper: &[String]) -> Child {
+/// Starts `portcullis run` on `config` in `folder`, with its output going to files there, but for `stdout` where that is given; through the
+/// program `wrapper` if it is not empty.
+pub(super) fn launch(
+    folder: &Path,
+    config: &Path,
+    environment: &[(String, String)],
+    wrapper: &[String],
+    stdout: Option<Stdio>,
+) -> Child {
     let file = |name| File::create(folder.join(name)).expect("a file can be made in an own folder");
     let mut command = match wrapper.split_first() {
         None => Command::new(binary::portcullis()),
@@ -38,7 +45,7 @@ pub(super) fn launch(folder: &Path, config: &Path, environment: &[(String, Strin
         .env("NO_COLOR", "1")
         .current_dir(folder)
         .stdin(Stdio::null())
-        .stdout(file("access.log"))
+        .stdout(stdout.unwrap_or_else(|| file("access.log").into()))
         .stderr(file("error.log"))
         .spawn()
         .unwrap_or_else(|error| panic!("{} cannot be started: {error}", binary::portcullis().display()))

@@ -57,7 +57,8 @@ fn all_endpoints_down_is_503_at_once_with_the_reason_in_the_log() {
         let lines = text("health = { errors = 1, eject = \"30s\" }\nendpoints = [\"http://@a@\", \"http://@b@\"]");
         let proxy = Plan::new(lines).set("a", one.address()).set("b", two.address()).start().await;
         let client = Connection::h1(proxy.address("http")).await;
-        assert_eq!(client.get("x", "/first").await.status, 502);
+        assert_eq!(client.get("x", "/first").await.status, 503, "both were tried, and neither took the connection");
+        assert_eq!(proxy.log_of("/first").await["error"], "destination_unavailable");
         let begun = Instant::now();
         let answer = client.get("x", "/second").await;
         assert_eq!(answer.status, 503);
@@ -79,8 +80,12 @@ fn ejections_grow_with_each_failure_up_to_a_bound() {
         );
         let proxy = Plan::new(lines).set("a", port.address()).start().await;
         let client = Connection::h1(proxy.address("http")).await;
-        for length in ["200ms", "400ms", "400ms"] {
-            eventually("it is tried", async || (client.get("x", "/").await.status == 502).then_some(())).await;
+        for (ejections, length) in ["200ms", "400ms", "400ms"].into_iter().enumerate() {
+            eventually("it is tried", async || {
+                assert_eq!(client.get("x", "/").await.status, 503);
+                (proxy.error_log().matches("left alone for").count() > ejections).then_some(())
+            })
+            .await;
             let says = proxy.says(&format!("left alone for {length}")).await;
             assert!(says.contains("app"), "{says}");
         }

@@ -213,3 +213,18 @@ fn a_body_sent_byte_by_byte_arrives_whole() {
         }
     });
 }
+
+#[test]
+fn a_client_that_never_reads_its_response_is_let_go() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let text = format!("[limits]\nbody_idle_time = \"500ms\"\n{PLAIN}");
+        let proxy = Plan::new(text).set("origin", origin.address()).start().await;
+        let mut client = Raw::connect(proxy.address("http")).await;
+        client.send("GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let line = proxy.log_of("/endless").await;
+        assert_ne!(line["end"], "complete", "{line}");
+        portcullis_tests::scenario::eventually("the origin is free", async || (origin.open() == 0).then_some(())).await;
+        drop(client);
+    });
+}

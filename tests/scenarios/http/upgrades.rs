@@ -125,3 +125,34 @@ fn a_silent_websocket_is_closed_after_its_idle_time() {
         .await;
     });
 }
+
+#[test]
+fn http_2_cannot_be_smuggled_in_by_an_upgrade() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = plain(&origin).await;
+        let mut client = Raw::connect(proxy.address("http")).await;
+        let response = client
+            .exchange(
+                "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\
+                 http2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
+            )
+            .await;
+        assert_eq!(response.status, 200);
+        let text = response.text();
+        assert!(!text.contains("\"upgrade\"") && !text.contains("http2-settings"), "{text}");
+    });
+}
+
+#[test]
+fn an_upgrade_over_http_1_0_is_ignored() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = plain(&origin).await;
+        let mut client = Raw::connect(proxy.address("http")).await;
+        let response =
+            client.exchange("GET / HTTP/1.0\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").await;
+        assert_eq!(response.status, 200);
+        assert!(!response.text().contains("\"upgrade\""), "{}", response.text());
+    });
+}

@@ -140,3 +140,19 @@ fn curl_speaks_both_versions() {
         }
     });
 }
+
+#[test]
+fn h2load_finds_no_failure_in_either_version() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = tls(&origin, &["localhost"]).await;
+        let url = format!("https://localhost:{}/bytes?n=3000", proxy.address("https").port());
+        let connect = format!("--connect-to=127.0.0.1:{}", proxy.address("https").port());
+        for version in ["--npn-list=h2", "--h1"] {
+            let says = Tool::new("h2load").args(["-n2000", "-c10", "-m10", version, &connect, &url]).output().await;
+            assert!(says.contains("2000 succeeded, 0 failed, 0 errored, 0 timeout"), "{says}");
+            assert!(says.contains("2000 2xx"), "{says}");
+        }
+        assert_eq!(origin.count(), 4000);
+    });
+}

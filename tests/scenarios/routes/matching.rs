@@ -83,7 +83,8 @@ fn matches_methods_header_fields_and_query() {
         )
         .await;
         let client = Connection::h1(proxy.address("http")).await;
-        let cases: [(&str, &str, &[(&str, &str)], &str); 16] = [
+        type Fields = &'static [(&'static str, &'static str)];
+        let cases: [(&str, &str, Fields, &str); 16] = [
             ("POST", "/", &[], "post"),
             ("PUT", "/", &[], "post"),
             ("post", "/", &[], "any"),

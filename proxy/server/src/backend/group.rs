@@ -185,6 +185,43 @@ impl Backend {
         }
     }
 
+    /// Whether there is an endpoint beside those of `tried` that could be chosen.
+    pub fn has_other(&self, tried: &[u64], now: Instant) -> bool {
+        self.members.load().list.iter().any(|member| {
+            let endpoint = &member.endpoint;
+            !tried.contains(&endpoint.id) && !matches!(endpoint.health.standing(now), Standing::Ejected(_))
+        })
+    }
+
+    /// Every endpoint but those of `tried` is out of the question: asks for a new look-up of the names and waits for it, for a
+    /// moment. Whether there is another endpoint now.
+    ///
+    /// Dropping the future leaves the look-up running.
+    pub async fn look_again(&self, tried: &[u64], total: Option<Instant>) -> bool {
+        /// A nameserver nearby answers in about a millisecond; one that does not is not worth an exchange's time.
+        const WAIT: Duration = Duration::from_secs(2);
+        const LOOK_EVERY: Duration = Duration::from_millis(5);
+        let asked = Instant::now();
+        let mut names = self.followed.iter().flatten().filter(|followed| !followed.is_fixed()).peekable();
+        if names.peek().is_none() {
+            return false;
+        }
+        names.for_each(Followed::hurry);
+        let until = asked + WAIT.min(self.config.time.connect);
+        let until = total.map_or(until, |total| total.min(until));
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if self.has_other(tried, Instant::now()) {
+                return true;
+            }
+            let answered = self.answers().flatten().all(|answer| answer.at > asked) && !self.is_pending();
+            // The list of endpoints is made a moment after the answer is there.
+            if (answered && asked.elapsed() > 10 * LOOK_EVERY) || Instant::now() >= until {
+                return false;
+            }
+        }
+    }
+
     /// `endpoint` answered.
     pub fn succeeded(&self, endpoint: &Endpoint) {
         if endpoint.health.success() {

@@ -19,7 +19,7 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::AbortHandle};
 
 use super::{
     Backend, Endpoint,
@@ -35,6 +35,9 @@ use crate::{
 
 /// Exchanges that may wait for a connection of one pool; more get 503 at once.
 const WAITERS_MAX: usize = 4096;
+
+/// How long a connection that was given back may take to be ready for the next exchange.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Response heads of a backend larger than this are refused (502).
 const RESPONSE_HEAD_MAX: usize = 128 << 10;
@@ -100,8 +103,15 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<RequestBody>,
+    conn: Own,
     since: Instant,
+}
+
+/// An HTTP/1.1 connection: what sends on it, and the task that is it.
+#[derive(Debug)]
+struct Own {
+    sender: http1::SendRequest<RequestBody>,
+    task: AbortHandle,
 }
 
 /// An HTTP/2 connection and how many exchanges are on it.
@@ -124,7 +134,7 @@ pub struct Lease {
 #[derive(Debug)]
 enum LeaseKind {
     /// `None` once it was given back.
-    Own(Option<http1::SendRequest<RequestBody>>),
+    Own(Option<Own>),
     Stream(Rc<Shared>),
 }
 
@@ -171,7 +181,7 @@ impl Pool {
         let idle_time = self.idle_time.get();
         let mut idle = self.idle.borrow_mut();
         while idle.front().is_some_and(|conn| {
-            gone || conn.sender.is_closed() || now.saturating_duration_since(conn.since) >= idle_time
+            gone || conn.conn.sender.is_closed() || now.saturating_duration_since(conn.since) >= idle_time
         }) {
             idle.pop_front();
         }
@@ -189,12 +199,26 @@ impl Pool {
         Some(Lease { pool: self.clone(), kind: LeaseKind::Stream(conn.clone()), reused: true })
     }
 
-    fn take_idle(&self) -> Option<http1::SendRequest<RequestBody>> {
+    fn take_idle(&self) -> Option<Own> {
         let mut idle = self.idle.borrow_mut();
         // The newest first: the oldest then time out (at the tick), and a burst's surplus goes away.
         while let Some(conn) = idle.pop_back() {
-            if !conn.sender.is_closed() {
-                return Some(conn.sender);
+            if !conn.conn.sender.is_closed() {
+                return Some(conn.conn);
+            }
+        }
+        None
+    }
+
+    /// A kept connection that can be used now.
+    async fn take(self: &Rc<Self>, streams: usize, http1: bool) -> Option<Lease> {
+        if !http1 && let Some(lease) = self.take_shared(streams) {
+            return Some(lease);
+        }
+        while let Some(mut conn) = self.take_idle() {
+            // Given back at the last byte of a body: its task may still have to see that it is done.
+            if conn.sender.is_ready() || matches!(within(SETTLE, conn.sender.ready()).await, Some(Ok(()))) {
+                return Some(Lease { pool: self.clone(), kind: LeaseKind::Own(Some(conn)), reused: true });
             }
         }
         None
@@ -208,8 +232,8 @@ impl Pool {
         }
     }
 
-    fn give_back(&self, sender: http1::SendRequest<RequestBody>) {
-        if sender.is_closed() || self.endpoint.is_gone() {
+    fn give_back(&self, conn: Own) {
+        if conn.sender.is_closed() || self.endpoint.is_gone() {
             return;
         }
         {
@@ -217,7 +241,7 @@ impl Pool {
             if idle.len() >= self.idle_max.get() {
                 return;
             }
-            idle.push_back(Idle { sender, since: self.clock.0.get() });
+            idle.push_back(Idle { conn, since: self.clock.0.get() });
         }
         self.next_waiter();
     }
@@ -249,18 +273,14 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
     let mut wait_until = None;
     loop {
         if !personal && !wanted.fresh {
-            if !wanted.http1
-                && let Some(lease) = pool.take_shared(policy.streams)
-            {
+            if let Some(lease) = pool.take(policy.streams, wanted.http1).await {
                 return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
             }
-            if let Some(mut sender) = pool.take_idle() {
-                // Given back at the last byte of a body: its task may still have to see that it is done.
-                if !sender.is_ready() && !matches!(within(Duration::from_secs(1), sender.ready()).await, Some(Ok(()))) {
-                    continue;
-                }
-                let lease = Lease { pool, kind: LeaseKind::Own(Some(sender)), reused: true };
-                return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
+            // The other address family of the same name, where it was the faster one before.
+            if let Some(other) = &chosen.alternative
+                && let Some(lease) = pools.pool(other).take(policy.streams, wanted.http1).await
+            {
+                return Ok(Leased { lease, endpoint: other.clone(), connect: None });
             }
         }
         let sharing = pool.speaks_h2.get() && !wanted.http1 && !personal && pool.connecting.get() > 0;
@@ -306,6 +326,13 @@ async fn open(
         (pool.clone(), place)
     } else {
         drop(place);
+        // The chosen address lost against the other family's, which was given less time: it does not count as good.
+        chosen.endpoint.health.failure(
+            chosen.probe,
+            Instant::now(),
+            &backend.config.health,
+            "the other address family was faster",
+        );
         let pool = pools.pool(&endpoint);
         let place = Place::take(&pool);
         (pool, place)
@@ -348,11 +375,11 @@ async fn open(
             .handshake(io)
             .await
             .map_err(protocol_error)?;
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let _place = place;
             let _ = connection.with_upgrades().await;
         });
-        LeaseKind::Own(Some(sender))
+        LeaseKind::Own(Some(Own { sender, task: task.abort_handle() }))
     };
     drop(connecting);
     let lease = Lease { pool, kind, reused: false };
@@ -410,7 +437,7 @@ impl Lease {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         match &mut self.kind {
-            LeaseKind::Own(Some(sender)) => sender.try_send_request(request).await,
+            LeaseKind::Own(Some(conn)) => conn.sender.try_send_request(request).await,
             LeaseKind::Own(None) => unreachable!("a lease is given back only by value"),
             LeaseKind::Stream(conn) => conn.sender.clone().try_send_request(request).await,
         }
@@ -423,16 +450,20 @@ impl Lease {
 
     /// The exchange is over, request and response both whole: the connection may serve the next one.
     pub fn give_back(mut self) {
-        if let LeaseKind::Own(sender) = &mut self.kind
-            && let Some(sender) = sender.take()
+        if let LeaseKind::Own(conn) = &mut self.kind
+            && let Some(conn) = conn.take()
         {
-            self.pool.give_back(sender);
+            self.pool.give_back(conn);
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let LeaseKind::Own(Some(conn)) = &self.kind {
+            // Not given back: the exchange broke off. hyper would first write what it has left, which may never end.
+            conn.task.abort();
+        }
         if let LeaseKind::Stream(conn) = &self.kind {
             conn.streams.set(conn.streams.get().saturating_sub(1));
             conn.idle_since.set(self.pool.clock.0.get());

@@ -133,7 +133,7 @@ const HELD_BYTES: usize = 16 * 1024;
 /// A client that is still sending when we close would get a reset, and lose the response it has not read yet (RFC 9112
 /// section 9.6). So what it sends is read and thrown away this long, and this much of it.
 const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 16 << 20;
 
 impl<IO> Guard<IO> {
     /// Guards `io`, from its first byte on. `keep_raw` keeps each head for [`Admitted::raw_head`].
@@ -446,7 +446,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     }
 
     /// Closes our side. Where the client may still be sending (a refused head, a body not read to its end), its bytes are then read and
-    /// thrown away for up to two seconds and one MiB, so that it gets to read the answer.
+    /// thrown away for up to two seconds and 16 MiB, so that it gets to read the answer.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !matches!(this.state, State::Lingering { .. }) {

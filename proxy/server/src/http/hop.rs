@@ -20,19 +20,45 @@ pub struct Hop {
 /// before the proxy sets its own fields.
 pub fn strip(headers: &mut HeaderMap) -> Hop {
     let mut hop = Hop::default();
-    if headers.contains_key(header::CONNECTION) && take_connection(headers) {
-        hop.upgrade = headers.remove(header::UPGRADE);
-    } else {
-        headers.remove(header::UPGRADE);
+    // One look at each name costs less than looking six names up, and most messages have at most one of them.
+    let there = headers.keys().fold(0, |there, name| there | bit(name.as_str()));
+    if there == 0 {
+        return hop;
     }
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.remove(KEEP_ALIVE);
-    headers.remove(PROXY_CONNECTION);
-    if headers.contains_key(header::TE) {
+    let switches = there & CONNECTION != 0 && take_connection(headers);
+    if there & UPGRADE != 0 {
+        hop.upgrade = headers.remove(header::UPGRADE).filter(|_| switches);
+    }
+    if there & TRANSFER_ENCODING != 0 {
+        headers.remove(header::TRANSFER_ENCODING);
+    }
+    if there & KEEP_ALIVE != 0 {
+        headers.remove("keep-alive");
+        headers.remove("proxy-connection");
+    }
+    if there & TE != 0 {
         hop.te_trailers = headers.get_all(header::TE).iter().any(|te| tokens(te).any(is("trailers")));
         headers.remove(header::TE);
     }
     hop
+}
+
+const CONNECTION: u8 = 1;
+const UPGRADE: u8 = 2;
+const TRANSFER_ENCODING: u8 = 4;
+/// `Keep-Alive` or `Proxy-Connection`, which nobody sends any more.
+const KEEP_ALIVE: u8 = 8;
+const TE: u8 = 16;
+
+fn bit(name: &str) -> u8 {
+    match (name.len(), name) {
+        (2, "te") => TE,
+        (7, "upgrade") => UPGRADE,
+        (10, "connection") => CONNECTION,
+        (10, "keep-alive") | (16, "proxy-connection") => KEEP_ALIVE,
+        (17, "transfer-encoding") => TRANSFER_ENCODING,
+        _ => 0,
+    }
 }
 
 /// Takes `Connection` off with what it names, but for `Upgrade`; whether it names that.
@@ -83,9 +109,6 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 fn is(expected: &'static str) -> impl Fn(&[u8]) -> bool {
     move |token| token.eq_ignore_ascii_case(expected.as_bytes())
 }
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 #[cfg(test)]
 mod tests {
