@@ -19,6 +19,7 @@
 //! | [`cli`] | the commands |
 //! | [`memory`] | bounded memory |
 //! | [`mutations`] | random bytes into everything that parses |
+//! | [`review`] | what a review found stays found |
 //! | [`docs`] | what the documentation shows is true |
 //!
 //! Names of tests are the sentences they prove.
@@ -30,12 +31,16 @@ mod ground;
 
 mod backends;
 mod bad_input;
+mod cli;
 mod dns;
 mod framing;
 mod http;
 mod limits;
 mod listeners;
+mod memory;
 mod record;
 mod reload;
+mod review;
 mod routes;
+mod shutdown;
 mod tls;

@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
 use crate::{
-    alarm::{Alarm, within},
+    alarm::Alarm,
     client_io::ClientIo,
     error::{Error, Kind},
     exchange,
@@ -174,8 +174,8 @@ async fn serve(
         }
     })
     .await;
-    let (io, facts, h2) = match opened {
-        Opened::Http { io, facts, h2 } => (io, facts, h2),
+    let (io, facts, h2, since) = match opened {
+        Opened::Http { io, facts, h2, since } => (io, facts, h2, since),
         Opened::Bytes { stream, facts } => {
             let Some(backend) = listener.backend.clone() else { return };
             let flight = tunnel::begin(worker, &facts, ExchangeKind::Tcp, &place.lifeline, None);
@@ -213,16 +213,30 @@ async fn serve(
         Box::pin(serve_http2(Rc::new(connection), io)).await;
     } else {
         let rules = Arc::new(guard::Rules::new(&connection.listener.config.limits));
-        let (io, guard) = Guard::new(io, rules, false);
+        let (mut io, guard) = Guard::new(io, rules, false);
+        io.begun_at(since);
         connection.guard = Some(guard);
         Box::pin(serve_http1(Rc::new(connection), io)).await;
     }
 }
 
 enum Opened {
-    Http { io: ClientIo, facts: Arc<record::Connection>, h2: bool },
-    Bytes { stream: Rewind<TcpStream>, facts: Arc<record::Connection> },
-    Passthrough { stream: Rewind<TcpStream>, facts: Arc<record::Connection>, route: usize },
+    /// `since`: when the first bytes of a request head came, if that was before now.
+    Http {
+        io: ClientIo,
+        facts: Arc<record::Connection>,
+        h2: bool,
+        since: Option<tokio::time::Instant>,
+    },
+    Bytes {
+        stream: Rewind<TcpStream>,
+        facts: Arc<record::Connection>,
+    },
+    Passthrough {
+        stream: Rewind<TcpStream>,
+        facts: Arc<record::Connection>,
+        route: usize,
+    },
     Over,
 }
 
@@ -260,10 +274,11 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
     }
     let stall = config.limits.body_idle_time;
     let (Some(tls), Some(policy)) = (&listener.tls, &config.tls) else {
-        let Some((stream, h2)) = within(config.limits.idle_time, preface(stream, buffer)).await.flatten() else {
+        let Some(first) = preface(stream, buffer, config.limits.idle_time, config.limits.header_time).await else {
             return Opened::Over;
         };
-        return Opened::Http { io: ClientIo::plain(stream, stall), facts: opening.facts(None), h2 };
+        let First { stream, h2, since } = first;
+        return Opened::Http { io: ClientIo::plain(stream, stall), facts: opening.facts(None), h2, since };
     };
     let deadline = tokio::time::Instant::now() + policy.handshake_time;
     let hello = match hello::read(&mut stream, &mut buffer, deadline).await {
@@ -288,7 +303,7 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
         Ok((stream, tls)) => {
             worker.counters.handshakes.up();
             let h2 = tls.alpn == Some("h2");
-            Opened::Http { io: ClientIo::tls(stream, stall), facts: opening.facts(Some(tls)), h2 }
+            Opened::Http { io: ClientIo::tls(stream, stall), facts: opening.facts(Some(tls)), h2, since: None }
         }
         Err(error) => {
             refused_handshake(opening, Some(record::Tls { sni: hello.sni.clone(), ..Default::default() }), error)
@@ -309,18 +324,36 @@ fn refused_handshake(opening: &Opening<'_>, tls: Option<record::Tls>, error: Err
 /// The client connection preface of HTTP/2 with prior knowledge (RFC 9113 section 3.4). No HTTP/1 request begins with it.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Waits for the first bytes, without holding a buffer, and says whether they begin HTTP/2. `None`: the client left.
-async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<Tcp>, bool)> {
+/// What a connection without TLS begins with.
+struct First {
+    stream: Rewind<Tcp>,
+    /// Whether it is the preface of HTTP/2.
+    h2: bool,
+    /// When the first byte came.
+    since: Option<tokio::time::Instant>,
+}
+
+/// Waits for the first bytes, without holding a buffer: `idle_time` for the first one, `header_time` for what may become the preface. What
+/// does not become it is HTTP/1's to refuse. `None`: the client left, or nothing came.
+async fn preface(stream: TcpStream, mut head: BytesMut, idle_time: Duration, header_time: Duration) -> Option<First> {
+    let mut since = None;
+    let mut patience = Alarm::new();
+    patience.set_after(idle_time);
     loop {
+        if since.is_none() && !head.is_empty() {
+            since = Some(tokio::time::Instant::now());
+            patience.set_after(header_time);
+        }
         let known = head.len().min(PREFACE.len());
         let h2 = head[..known] == PREFACE[..known];
         if !head.is_empty() && (!h2 || known == PREFACE.len()) {
-            return Some((Rewind::new(head.freeze(), Tcp(stream)), h2));
+            return Some(First { stream: Rewind::new(head.freeze(), Tcp(stream)), h2, since });
         }
-        stream.readable().await.ok()?;
+        let over = patience.bound(stream.readable()).await.transpose().ok()?.is_none();
         let mut first = [0; 4096];
-        match stream.try_read(&mut first) {
-            Ok(0) => return None,
+        match if over { Ok(0) } else { stream.try_read(&mut first) } {
+            Ok(0) if head.is_empty() => return None,
+            Ok(0) => return Some(First { stream: Rewind::new(head.freeze(), Tcp(stream)), h2: false, since }),
             Ok(n) => head.extend_from_slice(&first[..n]),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => return None,
@@ -342,14 +375,25 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut serving = pin!(serving);
-    let mut stopping = false;
+    let (mut stopping, mut waiting, mut patience) = (false, false, Alarm::new());
     std::future::poll_fn(|cx| {
         match connection.place.lifeline.poll(cx) {
             Stage::Open => {}
             Stage::Stop if stopping => {}
             Stage::Stop => {
-                stopping = true;
-                serving.as_mut().graceful_shutdown();
+                // Told to stop, hyper closes a connection that it has seen no byte of. What has come is read first, and who
+                // has not asked for anything yet has a moment to do so.
+                if serving.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                if !std::mem::replace(&mut waiting, true) {
+                    patience.set_after(PATIENCE);
+                }
+                let asked = connection.guard.as_ref().is_none_or(|guard| guard.given() > 0);
+                if asked || patience.poll(cx).is_ready() {
+                    stopping = true;
+                    serving.as_mut().graceful_shutdown();
+                }
             }
             Stage::End => return Poll::Ready(()),
         }

@@ -16,6 +16,7 @@ use crate::{
     backend::pool::Lease,
     error::{Error, Kind, Retry},
     flight::Flight,
+    http::hop,
     record::End,
     upload::cause,
 };
@@ -113,8 +114,11 @@ impl Body for ResponseBody {
 impl Download {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.waiting = None;
+                if let Some(trailers) = frame.trailers_mut() {
+                    hop::clean_response_trailers(trailers);
+                }
                 if let (Some(data), Some(flight)) = (frame.data_ref(), &mut self.flight) {
                     flight.record.sent += data.len() as u64;
                 }

@@ -79,7 +79,7 @@ pub async fn forward(
             Ok(chosen) => chosen,
             Err(none) => {
                 // Nothing was sent, and the names may lead elsewhere by now: an app that is created again has a new address.
-                if !looked_again && !tried.is_empty() && outbound.is_whole() {
+                if !looked_again && outbound.is_whole() {
                     looked_again = true;
                     if backend.look_again(&tried, total).await {
                         now = Instant::now();
@@ -157,8 +157,11 @@ async fn attempt(
                 attempt.connect = connect;
             }
             let request = outbound.take(lease.is_h2(), reached.scheme);
-            let response = send(&mut lease, request, outbound, upload, backend, &reached, total).await?;
-            Ok((response, lease))
+            let response = send(&mut lease, request, outbound, upload, backend, &reached, total).await;
+            if response.as_ref().is_err_and(|error| error.kind == Kind::HttpResponseTimeout) {
+                lease.doubt();
+            }
+            Ok((response?, lease))
         };
         let mut work = pin!(work);
         let mut alarm = Alarm::new();

@@ -96,7 +96,7 @@ async fn endpoint(flight: &mut Flight, backend: &Arc<Backend>) -> Result<Connect
                 return Err(last.unwrap_or_else(|| Error::proxy(Kind::ProxyInternalError, "no endpoint was tried")));
             }
             Err(none) => {
-                if !looked_again && !tried.is_empty() {
+                if !looked_again {
                     looked_again = true;
                     if backend.look_again(&tried, None).await {
                         continue;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::{
     alarm::Alarm,
     error::{Error, Kind},
-    http::guard::BadBody,
+    http::{guard::BadBody, hop},
 };
 
 /// What the exchange knows of its request body while something else sends it.
@@ -158,7 +158,7 @@ impl Stream {
         };
         upload.waiting.set(polled.is_pending());
         match polled {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 let now = Instant::now();
                 upload.progress.set(Some(now));
                 self.alarm.set(None);
@@ -168,6 +168,9 @@ impl Stream {
                     if received > upload.limit {
                         return self.fail(too_large(self.upload.limit));
                     }
+                }
+                if let Some(trailers) = frame.trailers_mut() {
+                    hop::clean_request_trailers(trailers);
                 }
                 if ended {
                     upload.finished.set(true);

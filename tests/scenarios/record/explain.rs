@@ -174,7 +174,7 @@ fn ids_of_failed_and_refused_exchanges_are_known_too() {
         let dead = Port::reserve();
         let proxy = Plan::new(PLAIN).set("origin", dead.address()).start().await;
         let answer = get(proxy.address("http"), "shop.example", "/down").await;
-        assert_eq!(answer.status, 502);
+        assert_eq!(answer.status, 503);
         let line = proxy.log_of("/down").await;
         let id = line["id"].as_str().unwrap();
         assert!(

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -36,6 +36,9 @@ pub struct Backend {
     members: ArcSwap<Members>,
     workers: usize,
     updater: std::sync::OnceLock<AbortHandle>,
+    /// When connecting last failed, in microseconds since `made`.
+    failed_at: AtomicU64,
+    made: Instant,
 }
 
 /// The endpoints at one moment.
@@ -103,7 +106,17 @@ impl Backend {
         }
         let name = config.name.shared();
         let members = ArcSwap::from_pointee(Members::new(&config, &followed, &mut known, workers));
-        let backend = Arc::new(Self { config, name, tls, followed, members, workers, updater: Default::default() });
+        let backend = Arc::new(Self {
+            config,
+            name,
+            tls,
+            followed,
+            members,
+            workers,
+            updater: Default::default(),
+            failed_at: AtomicU64::new(0),
+            made: Instant::now(),
+        });
         if backend.followed.iter().any(Option::is_some) {
             let task = runtime.spawn(update(Arc::downgrade(&backend), backend.followed.clone(), known));
             let _ = backend.updater.set(task.abort_handle());
@@ -193,30 +206,38 @@ impl Backend {
         })
     }
 
-    /// Every endpoint but those of `tried` is out of the question: asks for a new look-up of the names and waits for it, for a
-    /// moment. Whether there is another endpoint now.
+    /// Every endpoint but those of `tried` is out of the question. Where connecting has failed since the names were last looked up,
+    /// they may lead elsewhere by now: waits for the look-up, for a moment. Whether there is another endpoint then.
     ///
     /// Dropping the future leaves the look-up running.
     pub async fn look_again(&self, tried: &[u64], total: Option<Instant>) -> bool {
         /// A nameserver nearby answers in about a millisecond; one that does not is not worth an exchange's time.
         const WAIT: Duration = Duration::from_secs(2);
         const LOOK_EVERY: Duration = Duration::from_millis(5);
-        let asked = Instant::now();
-        let mut names = self.followed.iter().flatten().filter(|followed| !followed.is_fixed()).peekable();
-        if names.peek().is_none() {
-            return false;
+        let failed = self.made + Duration::from_micros(self.failed_at.load(Relaxed));
+        let outdated = || {
+            let names = self.followed.iter().flatten().filter(|followed| !followed.is_fixed());
+            names.map(Followed::current).any(|answer| answer.at <= failed)
+        };
+        if !outdated() {
+            // The look-up after the last failure said nothing new: waiting for another would only delay the answer.
+            return self.has_other(tried, Instant::now());
         }
-        names.for_each(Followed::hurry);
-        let until = asked + WAIT.min(self.config.time.connect);
+        self.followed.iter().flatten().for_each(Followed::hurry);
+        let until = Instant::now() + WAIT.min(self.config.time.connect);
         let until = total.map_or(until, |total| total.min(until));
+        let mut answered = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if self.has_other(tried, Instant::now()) {
+            let now = Instant::now();
+            if self.has_other(tried, now) {
                 return true;
             }
-            let answered = self.answers().flatten().all(|answer| answer.at > asked) && !self.is_pending();
+            if answered.is_none() && !outdated() {
+                answered = Some(now);
+            }
             // The list of endpoints is made a moment after the answer is there.
-            if (answered && asked.elapsed() > 10 * LOOK_EVERY) || Instant::now() >= until {
+            if now >= until || answered.is_some_and(|at| now >= at + 4 * LOOK_EVERY) {
                 return false;
             }
         }
@@ -237,6 +258,7 @@ impl Backend {
         }
         if connecting && let Some(followed) = &chosen.followed {
             // Perhaps it was created again at another address.
+            self.failed_at.store(self.made.elapsed().as_micros() as u64, Relaxed);
             followed.hurry();
         }
         if let Some(length) = endpoint.health.failure(chosen.probe, Instant::now(), &self.config.health, &error.detail)

@@ -89,6 +89,11 @@ impl Health {
         Some(self.eject(now, policy))
     }
 
+    /// Whether it has failed since it last answered.
+    pub fn is_doubtful(&self) -> bool {
+        self.errors.load(Relaxed) != 0 || self.ejected_until.load(Relaxed) != 0
+    }
+
     /// What the last failure was; empty when there was none.
     pub fn last_failure(&self) -> String {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -120,6 +120,9 @@ struct Shared {
     sender: http2::SendRequest<RequestBody>,
     streams: Cell<usize>,
     idle_since: Cell<Instant>,
+    /// Somebody waited on it in vain: it gets no new exchanges, and ends with its last one.
+    doubted: Cell<bool>,
+    task: AbortHandle,
 }
 
 /// The right to send one request on a connection. Dropping it gives up the connection (HTTP/1.1) or the stream.
@@ -276,8 +279,9 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
             if let Some(lease) = pool.take(policy.streams, wanted.http1).await {
                 return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
             }
-            // The other address family of the same name, where it was the faster one before.
-            if let Some(other) = &chosen.alternative
+            // The other address family of the same name, where this one was the slower or did not answer before.
+            if chosen.endpoint.health.is_doubtful()
+                && let Some(other) = &chosen.alternative
                 && let Some(lease) = pools.pool(other).take(policy.streams, wanted.http1).await
             {
                 return Ok(Leased { lease, endpoint: other.clone(), connect: None });
@@ -353,16 +357,23 @@ async fn open(
             .initial_connection_window_size(4 << 20)
             .max_send_buf_size(256 << 10)
             .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(10))
             .max_header_list_size(RESPONSE_HEAD_MAX as u32)
             .handshake(io)
             .await
             .map_err(protocol_error)?;
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let _place = place;
             // How the connection ended reaches the exchanges on it; nobody else needs it.
             let _ = connection.await;
         });
-        let conn = Rc::new(Shared { sender, streams: Cell::new(1), idle_since: Cell::new(begun) });
+        let conn = Rc::new(Shared {
+            sender,
+            streams: Cell::new(1),
+            idle_since: Cell::new(begun),
+            doubted: Cell::new(false),
+            task: task.abort_handle(),
+        });
         if backend.config.proxy_protocol.is_none() {
             pool.shared.borrow_mut().push(conn.clone());
         }
@@ -448,6 +459,15 @@ impl Lease {
         matches!(self.kind, LeaseKind::Stream(_))
     }
 
+    /// No answer came in time. Perhaps the whole connection is dead, which an HTTP/2 connection shares with others: the next exchange
+    /// shall not find out the same way.
+    pub fn doubt(&self) {
+        if let LeaseKind::Stream(conn) = &self.kind {
+            conn.doubted.set(true);
+            self.pool.shared.borrow_mut().retain(|other| !Rc::ptr_eq(other, conn));
+        }
+    }
+
     /// The exchange is over, request and response both whole: the connection may serve the next one.
     pub fn give_back(mut self) {
         if let LeaseKind::Own(conn) = &mut self.kind
@@ -466,6 +486,10 @@ impl Drop for Lease {
         }
         if let LeaseKind::Stream(conn) = &self.kind {
             conn.streams.set(conn.streams.get().saturating_sub(1));
+            if conn.doubted.get() && conn.streams.get() == 0 {
+                // A dead one would keep its place until it is noticed.
+                conn.task.abort();
+            }
             conn.idle_since.set(self.pool.clock.0.get());
             self.pool.next_waiter();
         }

@@ -181,8 +181,7 @@ impl Shared {
     }
 
     /// Heads given so far.
-    #[cfg(test)]
-    pub(super) fn given(&self) -> u64 {
+    pub fn given(&self) -> u64 {
         self.given.load(Relaxed)
     }
 
