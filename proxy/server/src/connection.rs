@@ -70,8 +70,8 @@ pub struct ClientConnection {
     pub idle_since: Cell<Instant>,
     /// The listener's position in the snapshot of a generation.
     index: Cell<(u64, Option<usize>)>,
-    /// Counted in at its listener for as long as it lasts.
-    _entered: Entered,
+    /// Counted in at its listener and on its worker for as long as it lasts, also when an upgrade has made a tunnel of it.
+    _counted: (Entered, OpenCount),
 }
 
 /// Starts the task of an accepted connection.
@@ -90,8 +90,7 @@ pub fn start(worker: &Rc<Worker>, listener: Arc<Listener>, stream: TcpStream, pe
     let worker = worker.clone();
     owner.spawn(async move {
         let open = OpenCount(worker.clone());
-        serve(&worker, listener, stream, local, peer, entered).await;
-        drop(open);
+        serve(&worker, listener, stream, local, peer, (entered, open)).await;
     });
 }
 
@@ -146,7 +145,7 @@ async fn serve(
     stream: TcpStream,
     local: SocketAddr,
     peer: SocketAddr,
-    entered: Entered,
+    counted: (Entered, OpenCount),
 ) {
     let stage = if worker.shared.stop.is_cancelled() { Stage::Stop } else { Stage::Open };
     let place = worker.lifelines.add(listener.lasting.clone(), stage);
@@ -208,7 +207,7 @@ async fn serve(
         open: Cell::new(0),
         idle_since: Cell::new(Instant::now()),
         index: Cell::new((0, None)),
-        _entered: entered,
+        _counted: counted,
     };
     if h2 {
         Box::pin(serve_http2(Rc::new(connection), io)).await;
