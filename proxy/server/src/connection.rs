@@ -331,11 +331,11 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
         exchange::run(served.clone(), request, admitted)
     });
     let limits = &connection.listener.config.limits;
+    // Without `pipeline_flush`: with it hyper buffers a response without bound for a client that reads slowly.
     let serving = http1::Builder::new()
         .max_headers(limits.header_count.max(1))
         .max_header_size((limits.header_bytes.bytes() as usize).max(1024))
         .max_buf_size(HTTP1_BUFFER.max(limits.header_bytes.bytes() as usize + 1024))
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut serving = pin!(serving);
