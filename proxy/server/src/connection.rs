@@ -368,6 +368,7 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
         exchange::run(served.clone(), request, admitted)
     });
     let limits = &connection.listener.config.limits;
+    // Without `pipeline_flush`: with it hyper buffers a response without bound for a client that reads slowly.
     let serving = http1::Builder::new()
         .max_headers(limits.header_count.max(1))
         .max_header_size((limits.header_bytes.bytes() as usize).max(1024))
