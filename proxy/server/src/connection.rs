@@ -371,7 +371,6 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
         .max_headers(limits.header_count.max(1))
         .max_header_size((limits.header_bytes.bytes() as usize).max(1024))
         .max_buf_size(HTTP1_BUFFER.max(limits.header_bytes.bytes() as usize + 1024))
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut serving = pin!(serving);
