@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     alarm::Alarm,
-    client_io::ClientIo,
+    client_io::{ClientIo, Ending},
     error::{Error, Kind},
     exchange,
     http::{
@@ -62,6 +62,8 @@ pub struct ClientConnection {
     pub place: Place,
     /// The HTTP/1 guard's side of things.
     pub guard: Option<Arc<guard::Shared>>,
+    /// How it ends when it ends now.
+    pub ending: Arc<Ending>,
     /// Forwarded headers that are the same for all its exchanges.
     pub forwarded: ConnectionHeaders,
     /// Exchanges open now, and since when there are none.
@@ -204,6 +206,7 @@ async fn serve(
         facts,
         place,
         guard: None,
+        ending: io.ending(),
         open: Cell::new(0),
         idle_since: Cell::new(Instant::now()),
         index: Cell::new((0, None)),
