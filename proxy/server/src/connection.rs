@@ -48,7 +48,7 @@ const PROXY_HEADER_TIME: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Buffer of an HTTP/1 connection for what it reads ahead and writes behind.
-const HTTP1_BUFFER: usize = 256 << 10;
+const HTTP1_BUFFER: usize = 128 << 10;
 
 /// A client's connection, as its exchanges see it.
 pub struct ClientConnection {

@@ -381,7 +381,7 @@ async fn open(
     } else {
         let (sender, connection) = http1::Builder::new()
             .max_headers(256)
-            .max_buf_size(RESPONSE_HEAD_MAX.max(512 << 10))
+            .max_buf_size(RESPONSE_HEAD_MAX)
             .max_header_size(RESPONSE_HEAD_MAX)
             .handshake(TokioIo::new(LastWords::new(wire)))
             .await
