@@ -139,6 +139,11 @@ impl Download {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
+                // Sending both ways ends when either does.
+                let upload = self.flight.as_ref().and_then(|flight| flight.upload.as_ref());
+                if let Some(client) = upload.and_then(|upload| upload.take_failure()) {
+                    return self.cut_off(client);
+                }
                 let detail = format!("the response ended before its end: {}", cause(&error));
                 self.cut_off(Error::backend(Kind::HttpResponseIncomplete, Retry::Never, detail))
             }
@@ -186,6 +191,9 @@ impl Download {
         if let Some(ending) = flight.ending() {
             ending.is_whole();
         }
+        if let Some(lease) = &self.lease {
+            lease.endpoint().health.whole();
+        }
         if let Some(lease) = self.lease.take()
             && flight.upload.as_ref().is_none_or(|upload| upload.is_finished())
         {
@@ -194,7 +202,12 @@ impl Download {
     }
 
     fn cut_off(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        self.lease = None;
+        if let (Some(lease), Some(flight)) = (self.lease.take(), &self.flight)
+            && error.kind == Kind::HttpResponseIncomplete
+            && let Some(backend) = flight.backend()
+        {
+            backend.broke_off(lease.endpoint(), &error);
+        }
         if let Some(mut flight) = self.flight.take() {
             flight.record.end = End::Aborted;
             flight.fail(error);

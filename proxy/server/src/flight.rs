@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    backend::Endpoint,
+    backend::{Backend, Endpoint},
     client_io::Ending,
     connection::ClientConnection,
     error::{Error, Origin},
@@ -149,6 +149,13 @@ impl Flight {
             new.opened(self.worker.index);
         }
         self.endpoint = endpoint;
+    }
+
+    /// The backend it went to. Looked up: few ask, and keeping it would cost every exchange.
+    pub fn backend(&self) -> Option<&Backend> {
+        let name = self.record.backend.as_deref()?;
+        let mut backends = self.sentence.view.backends.values();
+        backends.find(|backend| *backend.name == *name).map(|backend| &**backend)
     }
 
     /// How the connection ends when it ends now; `None` when the exchange is the whole connection.
