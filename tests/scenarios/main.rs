@@ -30,6 +30,7 @@ mod ground;
 
 mod bad_input;
 mod cli;
+mod docs;
 mod listeners;
 mod memory;
 mod record;

@@ -235,8 +235,7 @@ fn a_connection_that_has_only_just_been_made_may_still_ask() {
     scenario(async {
         let origin = Origin::start().await;
         let mut proxy = tls(&origin, &["shop.example"]).await;
-        let client =
-            Connection::tls(proxy.address("https"), "shop.example", &authority().client(&["http/1.1"])).await;
+        let client = Connection::tls(proxy.address("https"), "shop.example", &authority().client(&["http/1.1"])).await;
         proxy.signal(Signal::TERM);
         proxy.says("draining").await;
         assert_eq!(client.get("shop.example", "/").await.status, 200);
