@@ -18,7 +18,7 @@
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
 //! | [`memory`] | bounded memory |
-//! | [`mutations`] | random bytes into everything that parses |
+//! | [`fuzz`] | random bytes into everything that parses |
 //! | [`docs`] | what the documentation shows is true |
 //!
 //! Names of tests are the sentences they prove.
@@ -31,6 +31,7 @@ mod ground;
 mod bad_input;
 mod cli;
 mod docs;
+mod fuzz;
 mod listeners;
 mod memory;
 mod record;
