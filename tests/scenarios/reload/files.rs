@@ -12,6 +12,7 @@ use portcullis_tests::{
     scenario::{eventually, scenario},
 };
 use rustix::process::Signal;
+use tokio::net::UdpSocket;
 
 use crate::ground::{PLAIN, plain};
 
@@ -233,5 +234,24 @@ fn the_signal_and_the_command_read_the_configuration_at_once() {
         proxy.edit(&marked("two"));
         proxy.signal(Signal::HUP);
         in_force(&proxy, "two").await;
+    });
+}
+
+#[test]
+fn a_file_that_changes_while_the_process_starts_is_not_missed() {
+    scenario(async {
+        let origin = Origin::start().await;
+        // A name that nobody answers for makes the start last, between reading the file and watching it.
+        let nobody = "\n[backend.slow]\nendpoints = \"http://slow.internal:1\"\n\
+                      [[dns.zone]]\nsuffix = \"internal\"\nnameservers = \"127.0.0.1:@nobody@\"\n[dns]\ntime = \"1s\"\n";
+        let late = |text: &str| format!("[server]\npoll = \"1h\"\n{text}{nobody}");
+        let plan = Plan::new(late(PLAIN)).set("origin", origin.address());
+        let silent = UdpSocket::bind(plan.address("nobody")).await.unwrap();
+        let proxy = plan.start_while(async |proxy| {
+            // It asks for the name: the file was read.
+            silent.recv_from(&mut [0; 512]).await.unwrap();
+            proxy.edit(&late(&marked("one")));
+        });
+        in_force(&proxy.await, "one").await;
     });
 }
