@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     alarm::Alarm,
-    client_io::ClientIo,
+    client_io::{ClientIo, Ending},
     error::{Error, Kind},
     exchange,
     http::{
@@ -48,7 +48,7 @@ const PROXY_HEADER_TIME: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Buffer of an HTTP/1 connection for what it reads ahead and writes behind.
-const HTTP1_BUFFER: usize = 256 << 10;
+const HTTP1_BUFFER: usize = 128 << 10;
 
 /// A client's connection, as its exchanges see it.
 pub struct ClientConnection {
@@ -62,6 +62,8 @@ pub struct ClientConnection {
     pub place: Place,
     /// The HTTP/1 guard's side of things.
     pub guard: Option<Arc<guard::Shared>>,
+    /// How it ends when it ends now.
+    pub ending: Arc<Ending>,
     /// Forwarded headers that are the same for all its exchanges.
     pub forwarded: ConnectionHeaders,
     /// Exchanges open now, and since when there are none.
@@ -204,6 +206,7 @@ async fn serve(
         facts,
         place,
         guard: None,
+        ending: io.ending(),
         open: Cell::new(0),
         idle_since: Cell::new(Instant::now()),
         index: Cell::new((0, None)),
@@ -368,6 +371,7 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
         exchange::run(served.clone(), request, admitted)
     });
     let limits = &connection.listener.config.limits;
+    // Without `pipeline_flush`: with it hyper buffers a response without bound for a client that reads slowly.
     let serving = http1::Builder::new()
         .max_headers(limits.header_count.max(1))
         .max_header_size((limits.header_bytes.bytes() as usize).max(1024))

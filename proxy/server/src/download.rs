@@ -62,6 +62,13 @@ impl ResponseBody {
         silence: Duration,
         deadline: Option<Instant>,
     ) -> Self {
+        // HTTP/1.0 knows no chunks.
+        if flight.record.version == "HTTP/1.0"
+            && incoming.size_hint().exact().is_none()
+            && let Some(ending) = flight.ending()
+        {
+            ending.begins();
+        }
         let mut download = Download {
             incoming,
             flight: Some(flight),
@@ -176,6 +183,9 @@ impl Download {
     fn complete(&mut self) {
         let Some(mut flight) = self.flight.take() else { return };
         flight.record.end = End::Complete;
+        if let Some(ending) = flight.ending() {
+            ending.is_whole();
+        }
         if let Some(lease) = self.lease.take()
             && flight.upload.as_ref().is_none_or(|upload| upload.is_finished())
         {

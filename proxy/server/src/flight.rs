@@ -14,6 +14,7 @@ use std::{
 
 use crate::{
     backend::Endpoint,
+    client_io::Ending,
     connection::ClientConnection,
     error::{Error, Origin},
     http::guard::InFlight,
@@ -148,6 +149,11 @@ impl Flight {
             new.opened(self.worker.index);
         }
         self.endpoint = endpoint;
+    }
+
+    /// How the connection ends when it ends now; `None` when the exchange is the whole connection.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.connection.as_ref().map(|connection| &*connection.ending)
     }
 
     /// Remembers what went wrong; the first error is the one that counts.

@@ -174,6 +174,7 @@ fn a_folder_of_files_is_one_configuration_that_changes_file_by_file() {
         // A file more, changed, one more, and each one gone again.
         proxy.write("conf.d/20-one.toml", route("one"));
         in_force(&proxy, "one").await;
+        assert!(!proxy.error_log().contains("nothing changed"), "the start is no change: {}", proxy.error_log());
         proxy.write("conf.d/20-one.toml", route("other"));
         in_force(&proxy, "other").await;
         assert_eq!(get(proxy.address("http"), "one", "/").await.status, 200);

@@ -25,6 +25,7 @@ use super::{
     Backend, Endpoint,
     connect::{Client, Connected, connect},
     group::Chosen,
+    last_words::LastWords,
 };
 use crate::{
     alarm::within,
@@ -342,7 +343,6 @@ async fn open(
         (pool, place)
     };
     pool.speaks_h2.set(h2 && !wanted.http1);
-    let io = TokioIo::new(wire);
     let protocol_error = |error: hyper::Error| {
         Error::backend(
             Kind::HttpProtocolError,
@@ -359,7 +359,7 @@ async fn open(
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(10))
             .max_header_list_size(RESPONSE_HEAD_MAX as u32)
-            .handshake(io)
+            .handshake(TokioIo::new(wire))
             .await
             .map_err(protocol_error)?;
         let task = tokio::task::spawn_local(async move {
@@ -381,9 +381,9 @@ async fn open(
     } else {
         let (sender, connection) = http1::Builder::new()
             .max_headers(256)
-            .max_buf_size(RESPONSE_HEAD_MAX.max(512 << 10))
+            .max_buf_size(RESPONSE_HEAD_MAX)
             .max_header_size(RESPONSE_HEAD_MAX)
-            .handshake(io)
+            .handshake(TokioIo::new(LastWords::new(wire)))
             .await
             .map_err(protocol_error)?;
         let task = tokio::task::spawn_local(async move {
