@@ -131,10 +131,19 @@ impl Plan {
     ///
     /// # Panics
     /// When it ends instead, or does not serve soon.
-    pub async fn start(mut self) -> Proxy {
+    pub async fn start(self) -> Proxy {
+        self.start_while(async |_| {}).await
+    }
+
+    /// [`start`](Self::start), with something done to the process before it serves.
+    ///
+    /// # Panics
+    /// When it ends instead, or does not serve soon.
+    pub async fn start_while(mut self, work: impl AsyncFnOnce(&Proxy)) -> Proxy {
         self.write_config();
         let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
+        work(&proxy).await;
         eventually_within(Duration::from_secs(30), "the proxy serves", async || {
             if let Ok(Some(status)) = proxy.child.try_wait() {
                 panic!("the proxy ended with {status}");

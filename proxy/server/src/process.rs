@@ -6,11 +6,12 @@
 //! every worker has ended, and a few seconds after `end` in any case.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::PathBuf,
     sync::Arc,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use portcullis_config::{Config, diagnostic::Report, load, log::Level};
@@ -74,17 +75,24 @@ impl std::error::Error for StartError {}
 /// When it cannot start: nothing is left behind then.
 pub fn run(options: Options) -> Result<(), StartError> {
     let other = |error: std::io::Error| StartError::Other(error.to_string());
-    let read_at = SystemTime::now();
+    // Before they are read: what changes from here on is found by `watch`.
+    let mut marks = watch::marks(watch::own(&options.config));
     let loaded = load::load(&options.config).map_err(|report| StartError::Config(Box::new(report)))?;
+    marks.extend(watch::marks(watch::named(&loaded.config)));
     raise_descriptors();
     // Files are read and written on threads of their own (see `blocking`), so one thread is enough for all that waits.
     let runtime = Builder::new_current_thread().enable_all().build().map_err(other)?;
-    let result = start(&runtime, options, loaded, read_at);
+    let result = start(&runtime, options, loaded, marks);
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-fn start(runtime: &Runtime, options: Options, loaded: load::Loaded, read_at: SystemTime) -> Result<(), StartError> {
+fn start(
+    runtime: &Runtime,
+    options: Options,
+    loaded: load::Loaded,
+    marks: BTreeSet<watch::Mark>,
+) -> Result<(), StartError> {
     let load::Loaded { config, files, warnings } = loaded;
     (options.level)(config.log.level);
     for warning in &warnings {
@@ -117,25 +125,30 @@ fn start(runtime: &Runtime, options: Options, loaded: load::Loaded, read_at: Sys
         let log = writer.log(snapshot.config.log.access);
         handles.push(worker::Handle::start(index, shared.clone(), log).map_err(|error| failed(&error))?);
     }
-    let running = Arc::new(Running::new(shared, handles, ground, writer, options, files, read_at));
+    let running = Arc::new(Running::new(shared, handles, ground, writer, options, files));
     runtime.block_on(async {
         snapshot.settled(NAMES).await;
         for (address, per_worker) in sockets {
             running.listen(address, per_worker).await;
             tracing::info!(%address, "listening");
         }
-        serve(&running, &socket, &snapshot.config).await
+        serve(&running, &socket, &snapshot.config, marks).await
     })
 }
 
-async fn serve(running: &Arc<Running>, socket: &Arc<Socket>, config: &Config) -> Result<(), StartError> {
+async fn serve(
+    running: &Arc<Running>,
+    socket: &Arc<Socket>,
+    config: &Config,
+    marks: BTreeSet<watch::Mark>,
+) -> Result<(), StartError> {
     let failed = |error: std::io::Error| StartError::Other(format!("signals cannot be received: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let reloader = Arc::new(Reloader::new(running.clone()));
     let changed = Arc::new(Notify::new());
-    let watching = tokio::spawn(watch::watch(running.clone(), changed.clone()));
+    let watching = tokio::spawn(watch::watch(running.clone(), changed.clone(), marks));
     let answering = tokio::spawn({
         let (socket, control) = (socket.clone(), running.control(reloader.clone()));
         async move { control::serve(&socket, control).await }

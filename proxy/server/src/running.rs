@@ -31,8 +31,6 @@ pub struct Running {
     pub ground: Ground,
     /// When it started.
     pub since: SystemTime,
-    /// A moment before the first configuration was read.
-    pub read_at: SystemTime,
     /// Files that the configuration in force was read from.
     pub files: Mutex<Vec<PathBuf>>,
     /// Files that the last configuration named which could not be taken: it may be taken once they change.
@@ -53,13 +51,11 @@ impl Running {
         writer: Writer,
         options: Options,
         files: Vec<PathBuf>,
-        read_at: SystemTime,
     ) -> Self {
         Self {
             options,
             ground,
             since: SystemTime::now(),
-            read_at,
             files: Mutex::new(files),
             wanted: Mutex::default(),
             shared,

@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -18,8 +18,9 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{process::blocking, reload::SETTLE, running::Running};
 
-/// Watches until dropped; `changed` is notified once for each burst of changes.
-pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
+/// Watches until dropped; `changed` is notified once for each burst of changes. `before` is how the files were found when they
+/// were read, see [`own`] and [`marks`]: what changed since then, while the process started, is a change too.
+pub async fn watch(running: Arc<Running>, changed: Arc<Notify>, before: BTreeSet<Mark>) {
     // One waiting event says all: what it was is found out by looking.
     let (tell, mut told) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -30,9 +31,11 @@ pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
     .inspect_err(|error| tracing::warn!(%error, "files are not watched, only looked at every server.poll"))
     .ok();
     let mut watched = BTreeSet::new();
+    if let Some(watcher) = &mut watcher {
+        follow(watcher, &mut watched, &folders(&running));
+    }
     let mut seen = look(&running).await;
-    // A file that was written while the process started may have been read before that.
-    if seen.iter().any(|mark| mark.is_younger_than(running.read_at)) {
+    if seen != before {
         changed.notify_one();
     }
     loop {
@@ -56,27 +59,24 @@ pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
 }
 
 /// What tells one state of a file from another.
-#[derive(Debug, PartialEq, Eq)]
-struct Mark {
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
     path: PathBuf,
     state: Option<(u64, u64, Option<SystemTime>)>,
 }
 
-impl Mark {
-    fn is_younger_than(&self, moment: SystemTime) -> bool {
-        /// File systems take their times from a clock that ticks this slowly.
-        const TICK: Duration = Duration::from_millis(10);
-        self.state.and_then(|(_, _, modified)| modified).is_some_and(|modified| modified + TICK >= moment)
-    }
+async fn look(running: &Arc<Running>) -> BTreeSet<Mark> {
+    let running = running.clone();
+    blocking("look", move || marks(files(&running))).await.unwrap_or_default()
 }
 
-async fn look(running: &Arc<Running>) -> Vec<Mark> {
-    let running = running.clone();
+/// The state of each file, as it is now.
+pub fn marks(files: impl IntoIterator<Item = PathBuf>) -> BTreeSet<Mark> {
     let mark = |path: PathBuf| {
         let state = fs::metadata(&path).ok().map(|meta| (meta.ino(), meta.len(), meta.modified().ok()));
         Mark { path, state }
     };
-    blocking("look", move || files(&running).into_iter().map(mark).collect()).await.unwrap_or_default()
+    files.into_iter().map(mark).collect()
 }
 
 /// Every file whose change may change the snapshot.
@@ -84,16 +84,19 @@ fn files(running: &Running) -> BTreeSet<PathBuf> {
     let locked = |files: &Mutex<Vec<PathBuf>>| files.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut files: BTreeSet<_> = locked(&running.files).into_iter().collect();
     files.extend(locked(&running.wanted));
-    let given = &running.options.config;
-    if given.is_dir() {
-        // Also those that were not there, or could not be read, when it was last loaded.
-        let entries = fs::read_dir(given).into_iter().flatten().flatten().map(|entry| entry.path());
-        files.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")));
-    } else {
-        files.insert(given.clone());
-    }
+    // Also those that were not there, or could not be read, when it was last loaded.
+    files.extend(own(&running.options.config));
     files.extend(named(&running.snapshot().config));
     files
+}
+
+/// The files of a configuration itself, which is a file or a folder of them.
+pub fn own(given: &Path) -> Vec<PathBuf> {
+    if !given.is_dir() {
+        return vec![given.to_owned()];
+    }
+    let entries = fs::read_dir(given).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
 }
 
 /// The files that a configuration names: certificates, keys, authorities.

@@ -12,6 +12,7 @@ use portcullis_tests::{
     scenario::{eventually, scenario},
 };
 use rustix::process::Signal;
+use tokio::net::UdpSocket;
 
 use crate::ground::{PLAIN, plain};
 
@@ -173,6 +174,7 @@ fn a_folder_of_files_is_one_configuration_that_changes_file_by_file() {
         // A file more, changed, one more, and each one gone again.
         proxy.write("conf.d/20-one.toml", route("one"));
         in_force(&proxy, "one").await;
+        assert!(!proxy.error_log().contains("nothing changed"), "the start is no change: {}", proxy.error_log());
         proxy.write("conf.d/20-one.toml", route("other"));
         in_force(&proxy, "other").await;
         assert_eq!(get(proxy.address("http"), "one", "/").await.status, 200);
@@ -233,5 +235,24 @@ fn the_signal_and_the_command_read_the_configuration_at_once() {
         proxy.edit(&marked("two"));
         proxy.signal(Signal::HUP);
         in_force(&proxy, "two").await;
+    });
+}
+
+#[test]
+fn a_file_that_changes_while_the_process_starts_is_not_missed() {
+    scenario(async {
+        let origin = Origin::start().await;
+        // A name that nobody answers for makes the start last, between reading the file and watching it.
+        let nobody = "\n[backend.slow]\nendpoints = \"http://slow.internal:1\"\n\
+                      [[dns.zone]]\nsuffix = \"internal\"\nnameservers = \"127.0.0.1:@nobody@\"\n[dns]\ntime = \"1s\"\n";
+        let late = |text: &str| format!("[server]\npoll = \"1h\"\n{text}{nobody}");
+        let plan = Plan::new(late(PLAIN)).set("origin", origin.address());
+        let silent = UdpSocket::bind(plan.address("nobody")).await.unwrap();
+        let proxy = plan.start_while(async |proxy| {
+            // It asks for the name: the file was read.
+            silent.recv_from(&mut [0; 512]).await.unwrap();
+            proxy.edit(&late(&marked("one")));
+        });
+        in_force(&proxy.await, "one").await;
     });
 }

@@ -106,11 +106,10 @@ fn a_file_written_piece_by_piece_is_taken_when_it_is_whole() {
         let proxy = plain(&origin).await;
         let load = Load::plain(proxy.address("http"), "x", "/", 2);
         let text = proxy.config_text(&PLAIN.replace("[[route]]\n", "[[route]]\nname = \"whole\"\n"));
-        let mut written = 0;
-        for end in [text.find("address").unwrap(), text.find("backend =").unwrap() + 12, text.len() - 9] {
+        let ends = [text.find("address").unwrap(), text.find("backend =").unwrap() + 12, text.len() - 9];
+        for (failures, end) in (1..).zip(ends) {
             proxy.write("portcullis.toml", &text[..end]);
-            kept(&proxy, written + 1, "portcullis.toml").await;
-            written += 1;
+            kept(&proxy, failures, "portcullis.toml").await;
         }
         proxy.write("portcullis.toml", &text);
         proxy.reload_seen(2).await;

@@ -256,7 +256,10 @@ impl Backend {
         if error.origin != Origin::Backend || error.kind == Kind::ConnectionLimitReached {
             return;
         }
-        if connecting && let Some(followed) = &chosen.followed {
+        // Whoever stops listening also resets what waits in its backlog: connected, and then cut off without an answer.
+        if (connecting || error.kind == Kind::ConnectionTerminated)
+            && let Some(followed) = &chosen.followed
+        {
             // Perhaps it was created again at another address.
             self.failed_at.store(self.made.elapsed().as_micros() as u64, Relaxed);
             followed.hurry();
