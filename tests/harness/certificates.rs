@@ -51,11 +51,7 @@ impl Authority {
     /// # Panics
     /// When the machine cannot make keys.
     pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().expect("keys can be made");
+        let (params, key) = authority_parts(name);
         Self { issuer: CertifiedIssuer::self_signed(params, key).expect("an authority can sign itself") }
     }
 
@@ -84,6 +80,16 @@ impl Authority {
         };
         let cert = params.signed_by(&key, &self.issuer).expect("an authority can sign");
         Leaf { cert: cert.pem(), key: key.serialize_pem() }
+    }
+
+    /// An authority below this one, with its certificate, PEM.
+    ///
+    /// # Panics
+    /// When the machine cannot make keys.
+    pub fn intermediate(&self, name: &str) -> (String, Self) {
+        let (params, key) = authority_parts(name);
+        let issuer = CertifiedIssuer::signed_by(params, key, &self.issuer).expect("an authority can sign");
+        (issuer.pem(), Self { issuer })
     }
 
     /// Its own certificate, PEM.
@@ -145,4 +151,12 @@ impl Leaf {
 
 fn generate(algorithm: &'static SignatureAlgorithm) -> KeyPair {
     KeyPair::generate_for(algorithm).expect("keys can be made")
+}
+
+fn authority_parts(name: &str) -> (CertificateParams, KeyPair) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params, KeyPair::generate().expect("keys can be made"))
 }

@@ -1,8 +1,10 @@
-//! Clients in this process: [`raw`] bytes, [`http`] with hyper, bare HTTP/2 [`frames`], [`websocket`] and [`grpc`] with libraries.
+//! Clients in this process: [`raw`] bytes, [`http`] with hyper, bare HTTP/2 [`frames`], [`websocket`] and [`grpc`]
+//! with libraries, and [`load`] that counts what fails.
 
 pub mod frames;
 pub mod grpc;
 pub mod http;
+pub mod load;
 pub mod raw;
 pub mod websocket;
 

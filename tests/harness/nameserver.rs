@@ -19,7 +19,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{port::Port, scenario::runtime};
+use crate::{origin::listen, port::Port, scenario::runtime};
 
 /// Authoritative for every name; answers on UDP and TCP until it is dropped.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Nameserver {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     tasks: Vec<JoinHandle<()>>,
-    _port: Port,
+    _port: Option<Port>,
 }
 
 /// How a nameserver behaves.
@@ -51,8 +51,21 @@ pub enum Mood {
 #[derive(Clone, Debug)]
 enum Data {
     Addresses(Vec<IpAddr>),
-    Services(Vec<(u16, String)>),
+    Services(Vec<Service>),
     Alias(String),
+}
+
+/// An SRV record.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The lowest number is used first.
+    pub priority: u16,
+    /// Its share among those of one priority.
+    pub weight: u16,
+    /// The port.
+    pub port: u16,
+    /// The name that has the addresses.
+    pub target: String,
 }
 
 #[derive(Debug)]
@@ -66,6 +79,9 @@ struct State {
 /// Questions remembered; a scenario that asks more often than this is about something else.
 const ASKED_MAX: usize = 100_000;
 
+/// The longest answer over UDP (the size that DNS Flag Day 2020 recommends).
+const UDP_MAX: usize = 1232;
+
 impl Nameserver {
     /// Starts one without records on `127.0.0.1`.
     ///
@@ -78,12 +94,25 @@ impl Nameserver {
             // The UDP port of the same number may be taken by somebody's query; then another number is tried.
             let Ok(udp) = UdpSocket::bind(address).await else { continue };
             let tcp = TcpListener::bind(address).await.expect("a reserved port can be bound");
-            let state = Arc::new(Mutex::new(State { records: BTreeMap::new(), mood: Mood::Well, asked: Vec::new() }));
-            let tasks =
-                vec![runtime().spawn(serve_udp(udp, state.clone())), runtime().spawn(serve_tcp(tcp, state.clone()))];
-            return Self { address, state, tasks, _port: port };
+            return Self::over(udp, tcp, address, Some(port));
         }
         panic!("no port is free for both UDP and TCP");
+    }
+
+    /// Starts one without records here.
+    ///
+    /// # Panics
+    /// When the address is taken, or needs rights that this process has not.
+    pub async fn at(address: SocketAddr) -> Self {
+        let udp = UdpSocket::bind(address).await.unwrap_or_else(|error| panic!("{address} cannot be bound: {error}"));
+        Self::over(udp, listen(address).await, address, None)
+    }
+
+    fn over(udp: UdpSocket, tcp: TcpListener, address: SocketAddr, port: Option<Port>) -> Self {
+        let state = Arc::new(Mutex::new(State { records: BTreeMap::new(), mood: Mood::Well, asked: Vec::new() }));
+        let tasks =
+            vec![runtime().spawn(serve_udp(udp, state.clone())), runtime().spawn(serve_tcp(tcp, state.clone()))];
+        Self { address, state, tasks, _port: port }
     }
 
     /// Where it listens.
@@ -103,7 +132,17 @@ impl Nameserver {
 
     /// Gives `name` SRV records: port and target.
     pub fn set_services(&self, name: &str, services: &[(u16, &str)]) {
-        let services = services.iter().map(|(port, target)| (*port, (*target).to_owned())).collect();
+        let service = |(port, target): &(u16, &str)| Service {
+            priority: 0,
+            weight: 1,
+            port: *port,
+            target: (*target).to_owned(),
+        };
+        self.set_ranked_services(name, services.iter().map(service).collect());
+    }
+
+    /// Gives `name` SRV records with all they can say.
+    pub fn set_ranked_services(&self, name: &str, services: Vec<Service>) {
         self.lock().records.insert(name.to_lowercase(), (1, Data::Services(services)));
     }
 
@@ -201,6 +240,12 @@ fn reply(question: &[u8], state: &Mutex<State>, transport: &'static str) -> Opti
             fill(&mut message, &state.records, &name, query.query_type);
         }
     }
+    let bytes = message.to_vec().ok()?;
+    if transport == "tcp" || bytes.len() <= UDP_MAX {
+        return Some(bytes);
+    }
+    message.metadata.truncation = true;
+    message.answers.clear();
     message.to_vec().ok()
 }
 
@@ -226,9 +271,9 @@ fn fill(message: &mut Message, records: &BTreeMap<String, (u32, Data)>, name: &s
                 }
             }
             Data::Services(services) if kind == RecordType::SRV => {
-                for (port, target) in services {
-                    if let Ok(target) = absolute(target) {
-                        add(RData::SRV(SRV::new(0, 1, *port, target)));
+                for service in services {
+                    if let Ok(target) = absolute(&service.target) {
+                        add(RData::SRV(SRV::new(service.priority, service.weight, service.port, target)));
                     }
                 }
             }

@@ -11,7 +11,7 @@ mod websocket;
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -47,7 +47,7 @@ pub struct Origin {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
-    stop: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     _port: Option<Port>,
 }
 
@@ -67,6 +67,14 @@ enum Versions {
     Http2,
     /// As ALPN says.
     Agreed,
+}
+
+/// How far an origin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Here,
+    Leaving,
+    Gone,
 }
 
 /// What an origin knows about itself and has seen.
@@ -123,6 +131,12 @@ impl Origin {
         self.address
     }
 
+    /// Ends as servers do that are told to: nothing is accepted any more, and connections close after the exchange they are in.
+    pub fn leave(&self) {
+        self.accepting.abort();
+        self.stage.send_replace(Stage::Leaving);
+    }
+
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(SeqCst)
@@ -152,7 +166,7 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.stop.send_replace(true);
+        self.stage.send_replace(Stage::Gone);
     }
 }
 
@@ -205,9 +219,9 @@ impl Plan {
             requests: Mutex::default(),
             number: AtomicUsize::new(0),
         });
-        let (stop, stopped) = watch::channel(false);
-        let accepting = runtime().spawn(accept(listener, self, shared.clone(), stopped));
-        Origin { address, shared, accepting, stop, _port: port }
+        let (stage, watched) = watch::channel(Stage::Here);
+        let accepting = runtime().spawn(accept(listener, self, shared.clone(), watched));
+        Origin { address, shared, accepting, stage, _port: port }
     }
 }
 
@@ -235,40 +249,41 @@ pub(crate) async fn listen(address: SocketAddr) -> TcpListener {
     TcpListener::bind(address).await.unwrap_or_else(|error| panic!("{address} cannot be bound: {error}"))
 }
 
-async fn accept(listener: TcpListener, plan: Plan, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, plan: Plan, shared: Arc<Shared>, stage: watch::Receiver<Stage>) {
     let plan = Arc::new(plan);
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         drop(stream.set_nodelay(true));
         shared.connections.fetch_add(1, SeqCst);
-        let (plan, shared, mut stopped) = (plan.clone(), shared.clone(), stopped.clone());
+        let (plan, shared, stage) = (plan.clone(), shared.clone(), stage.clone());
         tokio::spawn(async move {
             shared.open.fetch_add(1, SeqCst);
+            let mut gone = stage.clone();
             tokio::select! {
-                () = connection(stream, &plan, &shared) => {}
-                _ = stopped.wait_for(|stopped| *stopped) => {}
+                () = connection(stream, &plan, &shared, stage) => {}
+                _ = gone.wait_for(|stage| *stage == Stage::Gone) => {}
             }
             shared.open.fetch_sub(1, SeqCst);
         });
     }
 }
 
-async fn connection(stream: TcpStream, plan: &Plan, shared: &Arc<Shared>) {
+async fn connection(stream: TcpStream, plan: &Plan, shared: &Arc<Shared>, stage: watch::Receiver<Stage>) {
     match &plan.tls {
-        None => serve(stream, plan.versions, plan, shared).await,
+        None => serve(stream, plan.versions, plan, shared, stage).await,
         Some(config) => {
             let Ok(stream) = TlsAcceptor::from(config.clone()).accept(stream).await else { return };
             let versions = match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => Versions::Http2,
                 _ => Versions::Http1,
             };
-            serve(stream, versions, plan, shared).await;
+            serve(stream, versions, plan, shared, stage).await;
         }
     }
 }
 
 /// Until the connection ends; how it ends is the client's business.
-async fn serve<S>(stream: S, versions: Versions, plan: &Plan, shared: &Arc<Shared>)
+async fn serve<S>(stream: S, versions: Versions, plan: &Plan, shared: &Arc<Shared>, mut stage: watch::Receiver<Stage>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -278,13 +293,26 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let io = TokioIo::new(stream);
+    let leaving = stage.wait_for(|stage| *stage != Stage::Here);
     match versions {
         Versions::Http2 => {
-            drop(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await);
+            let connection =
+                hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service);
+            let mut connection = pin!(connection);
+            tokio::select! {
+                ended = &mut connection => return drop(ended),
+                _ = leaving => connection.as_mut().graceful_shutdown(),
+            }
+            drop(connection.await);
         }
         Versions::Http1 | Versions::Agreed => {
             let connection = hyper::server::conn::http1::Builder::new().serve_connection(io, service);
-            drop(connection.with_upgrades().await);
+            let mut connection = pin!(connection.with_upgrades());
+            tokio::select! {
+                ended = &mut connection => return drop(ended),
+                _ = leaving => connection.as_mut().graceful_shutdown(),
+            }
+            drop(connection.await);
         }
     }
 }

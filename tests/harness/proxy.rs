@@ -36,15 +36,22 @@ use crate::{
 #[derive(Debug)]
 pub struct Plan {
     text: String,
+    layout: Option<Layout>,
     ground: Ground,
     environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
     stdout: Option<Stdio>,
 }
+
+/// Puts a configuration's text into a folder in its own way.
+type Layout = fn(&Path, &str);
 
 /// What placeholders stand for.
 #[derive(Debug)]
 struct Ground {
     folder: TempDir,
+    /// What the process is told to read, in the folder.
+    config: &'static str,
     values: BTreeMap<String, String>,
     // Ports are given out while a text is read.
     ports: Mutex<BTreeMap<String, Port>>,
@@ -65,8 +72,8 @@ impl Plan {
     pub fn new(text: impl Into<String>) -> Self {
         let folder = tempfile::Builder::new().prefix("portcullis-").tempdir().expect("a folder can be made");
         let values = BTreeMap::from([("dir".to_owned(), folder.path().display().to_string())]);
-        let ground = Ground { folder, values, ports: Mutex::default() };
-        Self { text: text.into(), ground, environment: Vec::new(), stdout: None }
+        let ground = Ground { folder, config: "portcullis.toml", values, ports: Mutex::default() };
+        Self { text: text.into(), layout: None, ground, environment: Vec::new(), wrapper: Vec::new(), stdout: None }
     }
 
     /// Gives the placeholder `name` a value.
@@ -90,10 +97,26 @@ impl Plan {
         self
     }
 
+    /// Has the configuration somewhere else than in a plain file: `layout` gets the folder and the text, and writes it there
+    /// in its own way; the process is told to read `config`, a file or a folder.
+    #[must_use]
+    pub fn laid_out(mut self, config: &'static str, layout: fn(&Path, &str)) -> Self {
+        self.ground.config = config;
+        self.layout = Some(layout);
+        self
+    }
+
     /// Sets an environment variable of the process.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the process through another program, which gets its command line as its last arguments and must become it (`exec`).
+    #[must_use]
+    pub fn through(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&argument| argument.to_owned()).collect();
         self
     }
 
@@ -109,9 +132,18 @@ impl Plan {
     /// # Panics
     /// When it ends instead, or does not serve soon.
     pub async fn start(self) -> Proxy {
+        self.start_while(async |_| {}).await
+    }
+
+    /// [`start`](Self::start), with something done to the process before it serves.
+    ///
+    /// # Panics
+    /// When it ends instead, or does not serve soon.
+    pub async fn start_while(mut self, work: impl AsyncFnOnce(&Proxy)) -> Proxy {
         self.write_config();
-        let child = launch::launch(self.ground.folder.path(), &self.environment, self.stdout);
+        let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
+        work(&proxy).await;
         eventually_within(Duration::from_secs(30), "the proxy serves", async || {
             if let Ok(Some(status)) = proxy.child.try_wait() {
                 panic!("the proxy ended with {status}");
@@ -126,9 +158,9 @@ impl Plan {
     ///
     /// # Panics
     /// When it goes on.
-    pub async fn refused(self) -> Refused {
+    pub async fn refused(mut self) -> Refused {
         self.write_config();
-        let child = launch::launch(self.ground.folder.path(), &self.environment, self.stdout);
+        let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
         let status = proxy.ended().await;
         Refused { status, says: proxy.error_log(), ports: proxy.ground.numbers() }
@@ -145,8 +177,17 @@ impl Plan {
         self.ground.address(name)
     }
 
+    fn launch(&mut self) -> Child {
+        let stdout = self.stdout.take();
+        launch::launch(self.ground.folder.path(), &self.ground.config(), &self.environment, &self.wrapper, stdout)
+    }
+
     fn write_config(&self) {
-        self.ground.write("portcullis.toml", self.ground.config_text(&self.text).as_bytes());
+        let text = self.ground.config_text(&self.text);
+        match self.layout {
+            Some(layout) => layout(self.ground.folder.path(), &text),
+            None => self.ground.write(self.ground.config, text.as_bytes()),
+        }
     }
 }
 
@@ -207,6 +248,16 @@ impl Proxy {
             (self.generation().await >= generation).then_some(())
         })
         .await;
+    }
+
+    /// A text with its placeholders filled.
+    pub fn fill(&self, text: &str) -> String {
+        self.ground.render(text)
+    }
+
+    /// A whole configuration as [`edit`](Self::edit) writes it.
+    pub fn config_text(&self, text: &str) -> String {
+        self.ground.config_text(text)
     }
 
     /// Writes a file into the folder.
@@ -341,15 +392,15 @@ impl Drop for Proxy {
         drop(self.child.wait());
         if std::thread::panicking() {
             let config = std::fs::read_to_string(self.ground.config()).unwrap_or_default();
-            eprintln!("---- portcullis.toml\n{config}---- access log\n{}", last(&self.access_log(), 8000));
-            eprintln!("---- error log\n{}----", last(&self.error_log(), 16_000));
+            eprintln!("---- portcullis.toml\n{config}---- access log\n{}", last(&self.access_log(), 4000));
+            eprintln!("---- error log\n{}----", last(&self.error_log(), 8000));
         }
     }
 }
 
 impl Ground {
     fn config(&self) -> PathBuf {
-        self.folder.path().join("portcullis.toml")
+        self.folder.path().join(self.config)
     }
 
     fn write(&self, name: &str, content: &[u8]) {

@@ -1,6 +1,7 @@
 //! unbound as the nameserver of a private zone.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     process::{Child, Command, Stdio},
 };
@@ -13,16 +14,19 @@ use crate::{
     tool::{Tool, installed},
 };
 
-/// A running unbound with one zone, whose records change while it runs. Ends when dropped.
+/// unbound with one zone, whose records change while it runs. Ends when dropped.
 #[derive(Debug)]
 pub struct Unbound {
-    child: Child,
+    zone: String,
+    records: BTreeMap<String, Vec<String>>,
+    serial: u32,
+    child: Option<Child>,
     folder: TempDir,
     port: Port,
 }
 
 impl Unbound {
-    /// Starts one that knows `zone` and nothing else.
+    /// Starts one that is authoritative for `zone` and knows nothing else.
     ///
     /// # Panics
     /// When it is not installed, or does not start.
@@ -33,31 +37,16 @@ impl Unbound {
         let config = format!(
             "server:\n  interface: 127.0.0.1@{}\n  access-control: 127.0.0.0/8 allow\n  do-daemonize: no\n  \
              username: \"\"\n  chroot: \"\"\n  directory: \"{at}\"\n  pidfile: \"{at}/pid\"\n  use-syslog: no\n  \
-             logfile: \"{at}/log\"\n  module-config: \"iterator\"\n  num-threads: 1\n  \
-             local-zone: \"{zone}.\" static\n  local-data: '{zone}. 5 IN SOA {zone}. {zone}. 1 3600 600 86400 1'\n\
+             logfile: \"{at}/log\"\n  module-config: \"iterator\"\n  num-threads: 1\n\
              remote-control:\n  control-enable: yes\n  control-interface: \"{at}/control\"\n  control-use-cert: no\n\
+             auth-zone:\n  name: \"{zone}.\"\n  zonefile: \"{at}/zone\"\n  for-downstream: yes\n  for-upstream: no\n\
              forward-zone:\n  name: \".\"\n  forward-addr: 127.0.0.1@1\n",
             port.number(),
         );
         std::fs::write(folder.path().join("unbound.conf"), config).expect("a file can be made in an own folder");
-        let child = Command::new(installed("unbound"))
-            .arg("-d")
-            .arg("-c")
-            .arg(folder.path().join("unbound.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("unbound can be started");
-        let mut unbound = Self { child, folder, port };
-        eventually("unbound takes orders", async || {
-            if let Ok(Some(status)) = unbound.child.try_wait() {
-                panic!("unbound ended with {status}: {}", unbound.log());
-            }
-            let status = unbound.control(["status"]).run().await;
-            (status.code == Some(0)).then_some(())
-        })
-        .await;
+        let records = BTreeMap::new();
+        let mut unbound = Self { zone: zone.to_owned(), records, serial: 0, child: None, folder, port };
+        unbound.start_again().await;
         unbound
     }
 
@@ -66,19 +55,80 @@ impl Unbound {
         self.port.address()
     }
 
-    /// Gives `name` these addresses, instead of those it had. TTL 1 second.
+    /// Gives `name` these addresses, instead of those it had, in one step; without any there is no such name. TTL 1 second.
     ///
     /// # Panics
     /// When unbound does not take them.
-    pub async fn set(&self, name: &str, addresses: &[IpAddr]) {
-        // Between the two commands the name does not exist, as in a deploy that stops before it starts.
-        let mut input = String::new();
-        for address in addresses {
+    pub async fn set(&mut self, name: &str, addresses: &[IpAddr]) {
+        let records = addresses.iter().map(|address| {
             let kind = if address.is_ipv4() { "A" } else { "AAAA" };
-            input.push_str(&format!("{name}. 1 IN {kind} {address}\n"));
+            format!("{name}. 1 IN {kind} {address}")
+        });
+        self.set_records(name, records.collect()).await;
+    }
+
+    /// Gives `name` services: port and target, in one step. TTL 1 second.
+    ///
+    /// # Panics
+    /// When unbound does not take them.
+    pub async fn set_services(&mut self, name: &str, services: &[(u16, &str)]) {
+        let records = services.iter().map(|(port, target)| format!("{name}. 1 IN SRV 0 1 {port} {target}."));
+        self.set_records(name, records.collect()).await;
+    }
+
+    /// Stops it: questions to it are answered by nobody.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
         }
-        self.control(["local_data_remove", name]).output().await;
-        self.control(["local_datas"]).input(input).output().await;
+    }
+
+    /// Starts it again where it was, with the records it had.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_again(&mut self) {
+        self.write();
+        let child = Command::new(installed("unbound"))
+            .arg("-d")
+            .arg("-c")
+            .arg(self.folder.path().join("unbound.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("unbound can be started");
+        self.child = Some(child);
+        eventually("unbound takes orders", async || {
+            if let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) {
+                panic!("unbound ended with {status}: {}", self.log());
+            }
+            let status = self.control(["status"]).run().await;
+            (status.code == Some(0)).then_some(())
+        })
+        .await;
+    }
+
+    async fn set_records(&mut self, name: &str, records: Vec<String>) {
+        self.records.insert(name.to_owned(), records);
+        self.write();
+        if self.child.is_some() {
+            self.control(["auth_zone_reload", &self.zone]).output().await;
+        }
+    }
+
+    fn write(&mut self) {
+        let zone = &self.zone;
+        self.serial += 1;
+        // The last number is how long "no such name" may be believed.
+        let mut text = format!("{zone}. 1 IN SOA {zone}. {zone}. {} 3600 600 86400 1\n", self.serial);
+        text.push_str(&format!("{zone}. 1 IN NS ns.{zone}.\nns.{zone}. 1 IN A 127.0.0.1\n"));
+        for record in self.records.values().flatten() {
+            text.push_str(record);
+            text.push('\n');
+        }
+        std::fs::write(self.folder.path().join("zone"), text).expect("a file can be made in an own folder");
     }
 
     fn control<const N: usize>(&self, arguments: [&str; N]) -> Tool {
@@ -92,8 +142,7 @@ impl Unbound {
 
 impl Drop for Unbound {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.stop();
         if std::thread::panicking() {
             eprintln!("---- unbound\n{}----", self.log());
         }

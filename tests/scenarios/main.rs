@@ -18,6 +18,7 @@
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
 //! | [`memory`] | bounded memory |
+//! | [`review`] | what a review found stays found |
 //! | [`fuzz`] | random bytes into everything that parses |
 //! | [`docs`] | what the documentation shows is true |
 //!
@@ -28,12 +29,20 @@
 
 mod ground;
 
+mod backends;
 mod bad_input;
 mod cli;
+mod dns;
 mod docs;
+mod framing;
 mod fuzz;
+mod http;
+mod limits;
 mod listeners;
 mod memory;
 mod record;
+mod reload;
+mod review;
+mod routes;
 mod shutdown;
 mod tls;

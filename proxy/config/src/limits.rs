@@ -24,7 +24,8 @@ pub struct Limits {
     pub header_time: Duration,
     /// How long a connection may wait for its next request. Default 75s. Over it: closed without a word.
     pub idle_time: Duration,
-    /// The longest silence inside a request body before the response has begun. Default 60s. Over it: 408.
+    /// The longest silence inside a request body before the response has begun, over it: 408. Also how long a client may
+    /// take no byte of what is sent to it, over it: the connection ends. Default 60s.
     pub body_idle_time: Duration,
     /// From the end of the head to the end of the exchange; tunnels (WebSocket) do not count. Default 1h. Over it
     /// 408 while the body is still being read, 504 while the backend is being waited for, an aborted response after that.

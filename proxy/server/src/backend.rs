@@ -9,6 +9,7 @@ pub mod connect;
 pub mod endpoint;
 pub mod group;
 pub mod health;
+mod last_words;
 pub mod pool;
 
 pub use endpoint::Endpoint;

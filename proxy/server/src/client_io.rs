@@ -4,11 +4,19 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 use tokio_rustls::server::TlsStream;
 
 use crate::{
@@ -22,6 +30,32 @@ pub struct ClientIo {
     stall: Duration,
     stalled: Alarm,
     is_stalled: bool,
+    ending: Arc<Ending>,
+}
+
+/// How a connection ends when it ends now. A response whose end is the end of its connection must not end cleanly before it is whole, or a
+/// part would pass for all of it: then the connection is reset.
+#[derive(Debug, Default)]
+pub struct Ending(AtomicU8);
+
+impl Ending {
+    const CLEAN: u8 = 0;
+    /// Inside such a response.
+    const CUT: u8 = 1;
+    /// Its last byte was given to hyper: a clean end from the moment that hyper has written it, and shuts down.
+    const WRITING: u8 = 2;
+
+    /// Such a response begins.
+    pub fn begins(&self) {
+        self.0.store(Self::CUT, Relaxed);
+    }
+
+    /// The response, if it is such a one, is whole.
+    pub fn is_whole(&self) {
+        if self.0.load(Relaxed) == Self::CUT {
+            self.0.store(Self::WRITING, Relaxed);
+        }
+    }
 }
 
 enum Inner {
@@ -41,7 +75,19 @@ impl ClientIo {
     }
 
     fn new(inner: Inner, stall: Duration) -> Self {
-        Self { inner, stall, stalled: Alarm::new(), is_stalled: false }
+        Self { inner, stall, stalled: Alarm::new(), is_stalled: false, ending: Arc::default() }
+    }
+
+    /// For who knows how the connection's last response ends.
+    pub fn ending(&self) -> Arc<Ending> {
+        self.ending.clone()
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.inner {
+            Inner::Plain(stream) => &stream.get_ref().0,
+            Inner::Tls(stream) => &stream.get_ref().0.0,
+        }
     }
 
     fn poll_stall<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -54,6 +100,15 @@ impl ClientIo {
             self.stalled.set_after(self.stall);
         }
         self.stalled.poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no bytes")))
+    }
+}
+
+impl Drop for ClientIo {
+    fn drop(&mut self) {
+        if self.ending.0.load(Relaxed) != Ending::CLEAN {
+            // Without lingering, closing sends a reset. When it fails the connection is gone already.
+            let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
+        }
     }
 }
 
@@ -100,7 +155,13 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ending.0.load(Relaxed) == Ending::CUT {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let result = either!(self, stream => Pin::new(stream).poll_shutdown(cx));
+        if let Poll::Ready(Ok(())) = result {
+            self.ending.0.store(Ending::CLEAN, Relaxed);
+        }
         self.poll_stall(cx, result)
     }
 }

@@ -23,8 +23,8 @@ use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
 use crate::{
-    alarm::{Alarm, within},
-    client_io::ClientIo,
+    alarm::Alarm,
+    client_io::{ClientIo, Ending},
     error::{Error, Kind},
     exchange,
     http::{
@@ -48,7 +48,7 @@ const PROXY_HEADER_TIME: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Buffer of an HTTP/1 connection for what it reads ahead and writes behind.
-const HTTP1_BUFFER: usize = 256 << 10;
+const HTTP1_BUFFER: usize = 128 << 10;
 
 /// A client's connection, as its exchanges see it.
 pub struct ClientConnection {
@@ -62,16 +62,16 @@ pub struct ClientConnection {
     pub place: Place,
     /// The HTTP/1 guard's side of things.
     pub guard: Option<Arc<guard::Shared>>,
+    /// How it ends when it ends now.
+    pub ending: Arc<Ending>,
     /// Forwarded headers that are the same for all its exchanges.
     pub forwarded: ConnectionHeaders,
-    /// Exchanges open now, and since when there are none.
-    pub open: Cell<usize>,
-    /// Since when there are none.
+    /// Since when no exchange is open.
     pub idle_since: Cell<Instant>,
     /// The listener's position in the snapshot of a generation.
     index: Cell<(u64, Option<usize>)>,
-    /// Counted in at its listener for as long as it lasts.
-    _entered: Entered,
+    /// Counted in at its listener and on its worker for as long as it lasts, also when an upgrade has made a tunnel of it.
+    _counted: (Entered, OpenCount),
 }
 
 /// Starts the task of an accepted connection.
@@ -90,8 +90,7 @@ pub fn start(worker: &Rc<Worker>, listener: Arc<Listener>, stream: TcpStream, pe
     let worker = worker.clone();
     owner.spawn(async move {
         let open = OpenCount(worker.clone());
-        serve(&worker, listener, stream, local, peer, entered).await;
-        drop(open);
+        serve(&worker, listener, stream, local, peer, (entered, open)).await;
     });
 }
 
@@ -126,13 +125,18 @@ impl Opening<'_> {
 
     /// Records a connection that does not become an exchange.
     fn refuse(&self, tls: Option<record::Tls>, error: Error) {
-        let generation = self.worker.snapshot().generation;
-        let mut record = Box::new(Record::new(ExchangeKind::Refused, &self.facts(tls), generation, SystemTime::now()));
-        record.id = exchange::new_id();
-        record.end = record::End::Aborted;
-        record.error = Some(error);
-        self.worker.finish(record);
+        refused(self.worker, &self.facts(tls), error);
     }
+}
+
+/// Records what ended a connection outside of any exchange.
+fn refused(worker: &Worker, facts: &Arc<record::Connection>, error: Error) {
+    let generation = worker.snapshot().generation;
+    let mut record = Box::new(Record::new(ExchangeKind::Refused, facts, generation, SystemTime::now()));
+    record.id = exchange::new_id();
+    record.end = record::End::Aborted;
+    record.error = Some(error);
+    worker.finish(record);
 }
 
 async fn serve(
@@ -141,7 +145,7 @@ async fn serve(
     stream: TcpStream,
     local: SocketAddr,
     peer: SocketAddr,
-    entered: Entered,
+    counted: (Entered, OpenCount),
 ) {
     let stage = if worker.shared.stop.is_cancelled() { Stage::Stop } else { Stage::Open };
     let place = worker.lifelines.add(listener.lasting.clone(), stage);
@@ -170,8 +174,8 @@ async fn serve(
         }
     })
     .await;
-    let (io, facts, h2) = match opened {
-        Opened::Http { io, facts, h2 } => (io, facts, h2),
+    let (io, facts, h2, since) = match opened {
+        Opened::Http { io, facts, h2, since } => (io, facts, h2, since),
         Opened::Bytes { stream, facts } => {
             let Some(backend) = listener.backend.clone() else { return };
             let flight = tunnel::begin(worker, &facts, ExchangeKind::Tcp, &place.lifeline, None);
@@ -200,25 +204,39 @@ async fn serve(
         facts,
         place,
         guard: None,
-        open: Cell::new(0),
+        ending: io.ending(),
         idle_since: Cell::new(Instant::now()),
         index: Cell::new((0, None)),
-        _entered: entered,
+        _counted: counted,
     };
     if h2 {
         Box::pin(serve_http2(Rc::new(connection), io)).await;
     } else {
         let rules = Arc::new(guard::Rules::new(&connection.listener.config.limits));
-        let (io, guard) = Guard::new(io, rules, false);
+        let (mut io, guard) = Guard::new(io, rules, false);
+        io.begun_at(since);
         connection.guard = Some(guard);
         Box::pin(serve_http1(Rc::new(connection), io)).await;
     }
 }
 
 enum Opened {
-    Http { io: ClientIo, facts: Arc<record::Connection>, h2: bool },
-    Bytes { stream: Rewind<TcpStream>, facts: Arc<record::Connection> },
-    Passthrough { stream: Rewind<TcpStream>, facts: Arc<record::Connection>, route: usize },
+    /// `since`: when the first bytes of a request head came, if that was before now.
+    Http {
+        io: ClientIo,
+        facts: Arc<record::Connection>,
+        h2: bool,
+        since: Option<tokio::time::Instant>,
+    },
+    Bytes {
+        stream: Rewind<TcpStream>,
+        facts: Arc<record::Connection>,
+    },
+    Passthrough {
+        stream: Rewind<TcpStream>,
+        facts: Arc<record::Connection>,
+        route: usize,
+    },
     Over,
 }
 
@@ -256,10 +274,11 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
     }
     let stall = config.limits.body_idle_time;
     let (Some(tls), Some(policy)) = (&listener.tls, &config.tls) else {
-        let Some((stream, h2)) = within(config.limits.idle_time, preface(stream, buffer)).await.flatten() else {
+        let Some(first) = preface(stream, buffer, config.limits.idle_time, config.limits.header_time).await else {
             return Opened::Over;
         };
-        return Opened::Http { io: ClientIo::plain(stream, stall), facts: opening.facts(None), h2 };
+        let First { stream, h2, since } = first;
+        return Opened::Http { io: ClientIo::plain(stream, stall), facts: opening.facts(None), h2, since };
     };
     let deadline = tokio::time::Instant::now() + policy.handshake_time;
     let hello = match hello::read(&mut stream, &mut buffer, deadline).await {
@@ -284,7 +303,7 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
         Ok((stream, tls)) => {
             worker.counters.handshakes.up();
             let h2 = tls.alpn == Some("h2");
-            Opened::Http { io: ClientIo::tls(stream, stall), facts: opening.facts(Some(tls)), h2 }
+            Opened::Http { io: ClientIo::tls(stream, stall), facts: opening.facts(Some(tls)), h2, since: None }
         }
         Err(error) => {
             refused_handshake(opening, Some(record::Tls { sni: hello.sni.clone(), ..Default::default() }), error)
@@ -305,18 +324,36 @@ fn refused_handshake(opening: &Opening<'_>, tls: Option<record::Tls>, error: Err
 /// The client connection preface of HTTP/2 with prior knowledge (RFC 9113 section 3.4). No HTTP/1 request begins with it.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Waits for the first bytes, without holding a buffer, and says whether they begin HTTP/2. `None`: the client left.
-async fn preface(stream: TcpStream, mut head: BytesMut) -> Option<(Rewind<Tcp>, bool)> {
+/// What a connection without TLS begins with.
+struct First {
+    stream: Rewind<Tcp>,
+    /// Whether it is the preface of HTTP/2.
+    h2: bool,
+    /// When the first byte came.
+    since: Option<tokio::time::Instant>,
+}
+
+/// Waits for the first bytes, without holding a buffer: `idle_time` for the first one, `header_time` for what may become the preface. What
+/// does not become it is HTTP/1's to refuse. `None`: the client left, or nothing came.
+async fn preface(stream: TcpStream, mut head: BytesMut, idle_time: Duration, header_time: Duration) -> Option<First> {
+    let mut since = None;
+    let mut patience = Alarm::new();
+    patience.set_after(idle_time);
     loop {
+        if since.is_none() && !head.is_empty() {
+            since = Some(tokio::time::Instant::now());
+            patience.set_after(header_time);
+        }
         let known = head.len().min(PREFACE.len());
         let h2 = head[..known] == PREFACE[..known];
         if !head.is_empty() && (!h2 || known == PREFACE.len()) {
-            return Some((Rewind::new(head.freeze(), Tcp(stream)), h2));
+            return Some(First { stream: Rewind::new(head.freeze(), Tcp(stream)), h2, since });
         }
-        stream.readable().await.ok()?;
+        let over = patience.bound(stream.readable()).await.transpose().ok()?.is_none();
         let mut first = [0; 4096];
-        match stream.try_read(&mut first) {
-            Ok(0) => return None,
+        match if over { Ok(0) } else { stream.try_read(&mut first) } {
+            Ok(0) if head.is_empty() => return None,
+            Ok(0) => return Some(First { stream: Rewind::new(head.freeze(), Tcp(stream)), h2: false, since }),
             Ok(n) => head.extend_from_slice(&first[..n]),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => return None,
@@ -376,7 +413,8 @@ async fn serve_http2(connection: Rc<ClientConnection>, io: ClientIo) {
         .max_concurrent_streams(limits.streams)
         .max_pending_accept_reset_streams(limits.resets)
         .max_local_error_reset_streams(limits.resets)
-        .max_header_list_size(u32::try_from(limits.header_bytes.bytes()).unwrap_or(u32::MAX))
+        // The exchange measures the head and has a record of it; this is for what is far over.
+        .max_header_list_size(u32::try_from(limits.header_bytes.bytes() * 2 + (16 << 10)).unwrap_or(u32::MAX))
         .initial_stream_window_size(256 << 10)
         .initial_connection_window_size(1 << 20)
         .max_send_buf_size(128 << 10)
@@ -407,14 +445,16 @@ async fn serve_http2(connection: Rc<ClientConnection>, io: ClientIo) {
         && error.is_go_away()
     {
         connection.worker.counters.http2_goaways.up();
-        tracing::debug!(client = %connection.facts.client, %error, "an HTTP/2 connection was ended");
+        let detail = format!("the HTTP/2 connection was ended with GOAWAY: {error}");
+        let error = Error::client(Kind::HttpProtocolError, 0, detail);
+        refused(&connection.worker, &connection.facts, error);
     }
 }
 
 /// Whether an HTTP/2 connection has had no exchange for `idle_time`; otherwise its task is woken then. After the first `true` the next look is
 /// one `idle_time` later.
 fn is_idle(connection: &ClientConnection, alarm: &mut Alarm, cx: &mut Context<'_>) -> bool {
-    if connection.open.get() > 0 {
+    if connection.place.lifeline.open.get() > 0 {
         alarm.set(None);
         return false;
     }

@@ -34,7 +34,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use portcullis_config::dns::Dns;
 use tokio::runtime::Handle;
@@ -70,6 +70,8 @@ pub enum Error {
 pub struct Names {
     resolver: Arc<Resolver>,
     register: Arc<Register>,
+    /// What was known under the table before this one.
+    seeds: HashMap<Question, Arc<Answer>>,
     runtime: Handle,
 }
 
@@ -82,12 +84,26 @@ impl Names {
     /// # Errors
     /// When a zone's suffix is not a domain name, or a zone has no nameservers.
     pub fn new(config: &Dns, runtime: Handle) -> Result<Arc<Self>, Error> {
-        Self::with_system(config, runtime, System::read())
+        Self::with_system(config, runtime, System::read(), HashMap::new())
     }
 
-    fn with_system(config: &Dns, runtime: Handle, system: System) -> Result<Arc<Self>, Error> {
+    /// The same for a table that takes the place of `previous`: the good answers that are followed there are what followers here begin with,
+    /// until they have their own.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn replacing(previous: &Self, config: &Dns, runtime: Handle) -> Result<Arc<Self>, Error> {
+        Self::with_system(config, runtime, System::read(), previous.register.answers())
+    }
+
+    fn with_system(
+        config: &Dns,
+        runtime: Handle,
+        system: System,
+        seeds: HashMap<Question, Arc<Answer>>,
+    ) -> Result<Arc<Self>, Error> {
         let resolver = Arc::new(Resolver::new(config, system)?);
-        Ok(Arc::new(Self { resolver, register: Arc::default(), runtime }))
+        Ok(Arc::new(Self { resolver, register: Arc::default(), seeds, runtime }))
     }
 
     /// The table these look-ups are for.
@@ -106,7 +122,7 @@ impl Names {
     /// Follows a name: looks it up at once, and again whenever its answer runs out. Who follows the same question
     /// shares one task, which ends when the last [`Followed`] of it is dropped; it does not need this `Names` any more.
     pub fn follow(&self, question: Question) -> Followed {
-        Followed::start(question, &self.resolver, &self.register, &self.runtime)
+        Followed::start(question, &self.resolver, &self.register, &self.seeds, &self.runtime)
     }
 
     /// What those who follow this name at present have, stale or not; whatever they allow. `None` when nobody does.

@@ -149,7 +149,11 @@ impl<'a> Exchange<'a> {
                 let outbound = self.outbound(&mut parts, &uri, &admitted, route, &origin)?;
                 forward::forward(self, route, backend, parts, outbound, body, upload).await
             }
-            Action::Redirect(to) => respond::redirect(to, &uri, &self.flight.record.host, origin.https, route),
+            Action::Redirect(to) => {
+                let sent = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+                let authority = sent.or(uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
+                respond::redirect(to, &uri, authority, &self.flight.record.host, origin.https, route)
+            }
             Action::Respond { status, body, content_type } => {
                 Ok(respond::fixed(*status, body, content_type.as_ref(), route))
             }
@@ -201,6 +205,12 @@ impl<'a> Exchange<'a> {
             if uri.path_and_query().map_or(0, |target| target.as_str().len() as u64) > limits.target_length.bytes() {
                 counters.targets_too_long.up();
                 return Err(Error::client(Kind::HttpRequestError, 414, "the target is over limits.target_length"));
+            }
+            // As HTTP/2 counts a header list (RFC 9113 section 10.5.1).
+            let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+            if size as u64 > limits.header_bytes.bytes() {
+                counters.heads_too_large.up();
+                return Err(Error::client(Kind::HttpRequestError, 431, "the head is over limits.header_bytes"));
             }
             if parts.headers.len() > limits.header_count {
                 counters.heads_too_large.up();

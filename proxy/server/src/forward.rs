@@ -72,13 +72,22 @@ pub async fn forward(
     let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
     let mut left = backend.config.retries;
     let mut fresh = false;
+    let mut looked_again = false;
+    let mut now = exchange.flight.begun;
     loop {
-        // The first choice is made at the time the exchange began: a clock is not free.
-        let now = if tried.is_empty() && !fresh { exchange.flight.begun } else { Instant::now() };
         let chosen = match backend.choose(worker.index, &tried, now) {
             Ok(chosen) => chosen,
-            // Every endpoint was tried: the last try's error says more than "none is left".
-            Err(error) => return Err(last_error(exchange).unwrap_or(error)),
+            Err(none) => {
+                // Nothing was sent, and the names may lead elsewhere by now: an app that is created again has a new address.
+                if !looked_again && outbound.is_whole() {
+                    looked_again = true;
+                    if backend.look_again(&tried, total).await {
+                        now = Instant::now();
+                        continue;
+                    }
+                }
+                return Err(last_error(exchange, none));
+            }
         };
         let wanted = Wanted { client, http1: outbound.upgrade.is_some(), fresh };
         let attempt = attempt(exchange, backend, &chosen, wanted, &mut outbound, &upload, total).await;
@@ -95,18 +104,22 @@ pub async fn forward(
             Retry::Idempotent => outbound.restore(),
             Retry::Never => false,
         };
-        let late = total.is_some_and(|total| Instant::now() >= total);
-        if !again || late || (left == 0 && !reused) {
+        now = Instant::now();
+        if !again || total.is_some_and(|total| now >= total) {
             return Err(error);
         }
-        worker.counters.retries.up();
         // A kept connection that turned out to be closed says nothing about its endpoint and costs no retry: the next try is on
         // a new connection, so this happens once.
         fresh = reused;
         if !reused {
-            left -= 1;
             tried.push(chosen.endpoint.id);
+            // Whether this was the last one is for the next choice to say; retries are for trying others.
+            if left == 0 && backend.has_other(&tried, now) {
+                return Err(error);
+            }
+            left = left.saturating_sub(1);
         }
+        worker.counters.retries.up();
     }
 }
 
@@ -144,13 +157,23 @@ async fn attempt(
                 attempt.connect = connect;
             }
             let request = outbound.take(lease.is_h2(), reached.scheme);
-            let response = send(&mut lease, request, outbound, upload, backend, &reached, total).await?;
-            Ok((response, lease))
+            let response = send(&mut lease, request, outbound, upload, backend, &reached, total).await;
+            if response.as_ref().is_err_and(|error| error.kind == Kind::HttpResponseTimeout) {
+                lease.doubt();
+            }
+            Ok((response?, lease))
         };
         let mut work = pin!(work);
+        let mut alarm = Alarm::new();
+        alarm.set(total.map(Into::into));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(result) = work.as_mut().poll(cx) {
                 return Poll::Ready(result);
+            }
+            if alarm.poll(cx).is_ready() {
+                let detail =
+                    format!("no answer within {:?} (time.total)", backend.config.time.total.unwrap_or_default());
+                return Poll::Ready(Err(Error::backend(Kind::HttpResponseTimeout, Retry::Never, detail)));
             }
             sentence.poll(cx).map(|end| Err(stopped(end, upload)))
         })
@@ -185,7 +208,7 @@ async fn send(
     total: Option<Instant>,
 ) -> Result<Response<Incoming>, Error> {
     let times = &backend.config.time;
-    let began = tokio::time::Instant::now();
+    let mut began = tokio::time::Instant::now();
     let mut alarm = Alarm::new();
     let mut sending = pin!(lease.send(request));
     let sent = std::future::poll_fn(|cx| {
@@ -203,6 +226,11 @@ async fn send(
             }
             let now = tokio::time::Instant::now();
             let over = total.is_some_and(|total| now.into_std() >= total);
+            if !over && upload.is_waiting() {
+                // The client's silence has a limit of its own, and is not the backend's fault.
+                began = now;
+                continue;
+            }
             if over || first_byte.is_some_and(|at| now >= at) {
                 return Poll::Ready(Err(over));
             }
@@ -282,8 +310,18 @@ fn stopped(end: End, upload: &Upload) -> Error {
     }
 }
 
-fn last_error(exchange: &Exchange<'_>) -> Option<Error> {
-    exchange.flight.record.attempts.last().and_then(|attempt| attempt.error.clone())
+/// What to say when no endpoint is left: that none can be used, where none could be connected to; else what the last one did.
+fn last_error(exchange: &Exchange<'_>, mut none: Error) -> Error {
+    let attempts = &exchange.flight.record.attempts;
+    let Some(last) = attempts.last().and_then(|attempt| attempt.error.clone()) else { return none };
+    let down = |error: &Error| {
+        error.retry == Retry::Unsent && matches!(error.kind, Kind::ConnectionRefused | Kind::DestinationIpUnroutable)
+    };
+    if attempts.iter().all(|attempt| attempt.error.as_ref().is_some_and(down)) {
+        none.detail = format!("{}; the last one: {}", none.detail, last.detail).into();
+        return none;
+    }
+    last
 }
 
 /// A request that may have to be sent more than once.
@@ -348,8 +386,14 @@ impl Outbound {
             if uri.authority.is_none() {
                 uri.scheme = None;
             }
-        } else if self.from_h2 {
-            join_cookies(&mut headers);
+        } else {
+            if self.from_h2 {
+                join_cookies(&mut headers);
+            }
+            // Without this hyper takes a GET or HEAD of unknown length for one without a body, and the body would be lost.
+            if !http_body::Body::is_end_stream(&body) && !headers.contains_key(header::CONTENT_LENGTH) {
+                headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
         }
         if self.te_trailers {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -375,6 +419,7 @@ impl Outbound {
         {
             parts.headers.insert(header::HOST, host);
         }
+        parts.headers.remove(header::TRANSFER_ENCODING);
         if self.te_trailers {
             parts.headers.remove(header::TE);
             parts.headers.remove(header::CONNECTION);

@@ -6,6 +6,7 @@
 //! every worker has ended, and a few seconds after `end` in any case.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::PathBuf,
     sync::Arc,
@@ -17,7 +18,7 @@ use portcullis_config::{Config, diagnostic::Report, load, log::Level};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     signal::unix::{SignalKind, signal},
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
 };
 
 use crate::{
@@ -74,16 +75,24 @@ impl std::error::Error for StartError {}
 /// When it cannot start: nothing is left behind then.
 pub fn run(options: Options) -> Result<(), StartError> {
     let other = |error: std::io::Error| StartError::Other(error.to_string());
+    // Before they are read: what changes from here on is found by `watch`.
+    let mut marks = watch::marks(watch::own(&options.config));
     let loaded = load::load(&options.config).map_err(|report| StartError::Config(Box::new(report)))?;
+    marks.extend(watch::marks(watch::named(&loaded.config)));
     raise_descriptors();
     // Files are read and written on threads of their own (see `blocking`), so one thread is enough for all that waits.
     let runtime = Builder::new_current_thread().enable_all().build().map_err(other)?;
-    let result = start(&runtime, options, loaded);
+    let result = start(&runtime, options, loaded, marks);
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-fn start(runtime: &Runtime, options: Options, loaded: load::Loaded) -> Result<(), StartError> {
+fn start(
+    runtime: &Runtime,
+    options: Options,
+    loaded: load::Loaded,
+    marks: BTreeSet<watch::Mark>,
+) -> Result<(), StartError> {
     let load::Loaded { config, files, warnings } = loaded;
     (options.level)(config.log.level);
     for warning in &warnings {
@@ -123,18 +132,23 @@ fn start(runtime: &Runtime, options: Options, loaded: load::Loaded) -> Result<()
             running.listen(address, per_worker).await;
             tracing::info!(%address, "listening");
         }
-        serve(&running, &socket, &snapshot.config).await
+        serve(&running, &socket, &snapshot.config, marks).await
     })
 }
 
-async fn serve(running: &Arc<Running>, socket: &Arc<Socket>, config: &Config) -> Result<(), StartError> {
+async fn serve(
+    running: &Arc<Running>,
+    socket: &Arc<Socket>,
+    config: &Config,
+    marks: BTreeSet<watch::Mark>,
+) -> Result<(), StartError> {
     let failed = |error: std::io::Error| StartError::Other(format!("signals cannot be received: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let reloader = Arc::new(Reloader::new(running.clone()));
     let changed = Arc::new(Notify::new());
-    let watching = tokio::spawn(watch::watch(running.clone(), changed.clone()));
+    let watching = tokio::spawn(watch::watch(running.clone(), changed.clone(), marks));
     let answering = tokio::spawn({
         let (socket, control) = (socket.clone(), running.control(reloader.clone()));
         async move { control::serve(&socket, control).await }
@@ -148,18 +162,27 @@ async fn serve(running: &Arc<Running>, socket: &Arc<Socket>, config: &Config) ->
         config.routes.len(),
         config.backends.len()
     );
+    // Reloads run beside this loop: a signal to stop must not wait for one. One that is asked for while another waits is the same one.
+    let (ask, mut asked) = mpsc::channel(1);
+    let reloading = tokio::spawn(async move {
+        while let Some(cause) = asked.recv().await {
+            // What went wrong is in the log, and in `status`.
+            let _ = reloader.reload(cause).await;
+        }
+    });
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => drop(reloader.reload("SIGHUP").await),
-            () = changed.notified() => drop(reloader.reload("a file changed").await),
+            _ = hangup.recv() => drop(ask.try_send("SIGHUP")),
+            () = changed.notified() => drop(ask.try_send("a file changed")),
             () = running.workers_gone() => return Err(StartError::Other("a worker ended; see the log".into())),
         }
     }
     let drain = running.snapshot().config.server.drain;
     tracing::info!("draining: open exchanges may go on for {drain:?}; a second signal ends them");
     watching.abort();
+    reloading.abort();
     let begun = Instant::now();
     running.stop();
     let mut ended = Box::pin(running.join());

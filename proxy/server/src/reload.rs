@@ -20,6 +20,7 @@ use crate::{
     process::{blocking, lines},
     running::Running,
     snapshot::{Built, Snapshot, build, diff},
+    watch,
 };
 
 /// Reloads, one at a time.
@@ -86,6 +87,8 @@ impl Reloader {
         let loaded = blocking("reload", move || load::load(&path)).await.ok_or_else(|| lost("loading"))?;
         let load::Loaded { config, files, warnings } =
             loaded.map_err(|report| Failure { message: report.to_string(), detail: report.to_json() })?;
+        *running.wanted.lock().unwrap_or_else(PoisonError::into_inner) = watch::named(&config);
+        *running.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
         let builder = (running.clone(), old.clone());
         let built = blocking("build", move || build(config, Some(&builder.1), &builder.0.ground)).await;
         let Built { snapshot, warnings: more } =
@@ -96,7 +99,6 @@ impl Reloader {
         for warning in &more {
             tracing::warn!("{warning}");
         }
-        *running.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
         let changes = diff(&old, &snapshot);
         if changes.is_empty() && Arc::ptr_eq(&old.names, &snapshot.names) {
             tracing::info!("reloaded ({cause}): nothing changed, generation {} stays", old.generation);

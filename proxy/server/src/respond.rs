@@ -88,13 +88,22 @@ pub fn own(mut flight: Flight, response: Response<Bytes>, is_head: bool) -> Resp
     Response::from_parts(head, ResponseBody::own(body, flight))
 }
 
-/// A redirect.
+/// A redirect. `authority` is the host and port as sent, `host` the host alone.
 ///
 /// # Errors
 /// 400 when the request names no host and the redirect does not either, or when what comes out is not a header value.
-pub fn redirect(to: &Redirect, uri: &Uri, host: &str, is_tls: bool, route: &RouteState) -> Result<Answer, Error> {
+pub fn redirect(
+    to: &Redirect,
+    uri: &Uri,
+    authority: &str,
+    host: &str,
+    is_tls: bool,
+    route: &RouteState,
+) -> Result<Answer, Error> {
     let scheme = to.scheme.as_deref().unwrap_or(if is_tls { "https" } else { "http" });
-    let host = to.host.as_deref().unwrap_or(host);
+    // Nothing of the authority is asked to change: then the port stays as well.
+    let as_sent = (to.scheme.is_none() && to.host.is_none() && to.port.is_none()).then_some(authority);
+    let host = as_sent.filter(|sent| !sent.is_empty()).or(to.host.as_deref()).unwrap_or(host);
     if host.is_empty() {
         let detail = "a redirect needs a host, and the request names none";
         return Err(Error::client(Kind::HttpRequestError, 400, detail));

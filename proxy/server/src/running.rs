@@ -33,6 +33,8 @@ pub struct Running {
     pub since: SystemTime,
     /// Files that the configuration in force was read from.
     pub files: Mutex<Vec<PathBuf>>,
+    /// Files that the last configuration named which could not be taken: it may be taken once they change.
+    pub wanted: Mutex<Vec<PathBuf>>,
     shared: Arc<Shared>,
     workers: Mutex<Vec<Handle>>,
     commands: Vec<tokio::sync::mpsc::Sender<Command>>,
@@ -55,6 +57,7 @@ impl Running {
             ground,
             since: SystemTime::now(),
             files: Mutex::new(files),
+            wanted: Mutex::default(),
             shared,
             commands: workers.iter().map(|worker| worker.commands.clone()).collect(),
             counters: workers.iter().map(|worker| worker.counters.clone()).collect(),

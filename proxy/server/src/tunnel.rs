@@ -87,11 +87,25 @@ async fn endpoint(flight: &mut Flight, backend: &Arc<Backend>) -> Result<Connect
     let client = Client { address: connection.client, local: connection.local };
     let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
     let mut last = None;
-    for _ in 0..=backend.config.retries {
+    let mut looked_again = false;
+    let mut left = backend.config.retries + 1;
+    loop {
         let chosen = match backend.choose(flight.worker().index, &tried, Instant::now()) {
-            Ok(chosen) => chosen,
-            Err(error) => return Err(last.unwrap_or(error)),
+            Ok(chosen) if left > 0 => chosen,
+            Ok(_) => {
+                return Err(last.unwrap_or_else(|| Error::proxy(Kind::ProxyInternalError, "no endpoint was tried")));
+            }
+            Err(none) => {
+                if !looked_again {
+                    looked_again = true;
+                    if backend.look_again(&tried, None).await {
+                        continue;
+                    }
+                }
+                return Err(last.unwrap_or(none));
+            }
         };
+        left -= 1;
         flight.record.attempts.push(Attempt::new(&chosen));
         flight.at(Some(chosen.endpoint.clone()));
         let begun = Instant::now();
@@ -117,7 +131,6 @@ async fn endpoint(flight: &mut Flight, backend: &Arc<Backend>) -> Result<Connect
             }
         }
     }
-    Err(last.unwrap_or_else(|| Error::proxy(Kind::ProxyInternalError, "no endpoint was tried")))
 }
 
 /// What both sides of a switched connection do until it ends. `lease` keeps the backend's connection counted.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::{
     alarm::Alarm,
     error::{Error, Kind},
-    http::guard::BadBody,
+    http::{guard::BadBody, hop},
 };
 
 /// What the exchange knows of its request body while something else sends it.
@@ -27,6 +27,8 @@ pub struct Upload {
     /// When bytes last moved; `None` before the first.
     progress: Cell<Option<Instant>>,
     responded: Cell<bool>,
+    /// Whether the backend wants more and the client has not sent it.
+    waiting: Cell<bool>,
     failed: RefCell<Option<Error>>,
     /// The client's side. Here and not with whom it is sent by, so that it can be taken from them.
     incoming: RefCell<Option<Incoming>>,
@@ -42,6 +44,7 @@ impl Upload {
             finished: Cell::new(empty),
             progress: Cell::new(None),
             responded: Cell::new(false),
+            waiting: Cell::new(false),
             failed: RefCell::new(None),
             incoming: RefCell::new(None),
             limit,
@@ -62,6 +65,11 @@ impl Upload {
     /// When bytes last moved.
     pub fn progress(&self) -> Option<Instant> {
         self.progress.get()
+    }
+
+    /// Whether it is the client that is being waited for: then the backend is not slow.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.get()
     }
 
     /// The response has begun: silence is now measured over both directions, by the response's own deadline.
@@ -148,8 +156,9 @@ impl Stream {
                 (polled, incoming.is_end_stream())
             }
         };
+        upload.waiting.set(polled.is_pending());
         match polled {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 let now = Instant::now();
                 upload.progress.set(Some(now));
                 self.alarm.set(None);
@@ -159,6 +168,9 @@ impl Stream {
                     if received > upload.limit {
                         return self.fail(too_large(self.upload.limit));
                     }
+                }
+                if let Some(trailers) = frame.trailers_mut() {
+                    hop::clean_request_trailers(trailers);
                 }
                 if ended {
                     upload.finished.set(true);

@@ -8,17 +8,19 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use portcullis_config::Config;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{process::blocking, reload::SETTLE, running::Running};
 
-/// Watches until dropped; `changed` is notified once for each burst of changes.
-pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
+/// Watches until dropped; `changed` is notified once for each burst of changes. `before` is how the files were found when they
+/// were read, see [`own`] and [`marks`]: what changed since then, while the process started, is a change too.
+pub async fn watch(running: Arc<Running>, changed: Arc<Notify>, before: BTreeSet<Mark>) {
     // One waiting event says all: what it was is found out by looking.
     let (tell, mut told) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -29,7 +31,13 @@ pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
     .inspect_err(|error| tracing::warn!(%error, "files are not watched, only looked at every server.poll"))
     .ok();
     let mut watched = BTreeSet::new();
+    if let Some(watcher) = &mut watcher {
+        follow(watcher, &mut watched, &folders(&running));
+    }
     let mut seen = look(&running).await;
+    if seen != before {
+        changed.notify_one();
+    }
     loop {
         if let Some(watcher) = &mut watcher {
             follow(watcher, &mut watched, &folders(&running));
@@ -51,39 +59,50 @@ pub async fn watch(running: Arc<Running>, changed: Arc<Notify>) {
 }
 
 /// What tells one state of a file from another.
-#[derive(Debug, PartialEq, Eq)]
-struct Mark {
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
     path: PathBuf,
     state: Option<(u64, u64, Option<SystemTime>)>,
 }
 
-async fn look(running: &Arc<Running>) -> Vec<Mark> {
+async fn look(running: &Arc<Running>) -> BTreeSet<Mark> {
     let running = running.clone();
+    blocking("look", move || marks(files(&running))).await.unwrap_or_default()
+}
+
+/// The state of each file, as it is now.
+pub fn marks(files: impl IntoIterator<Item = PathBuf>) -> BTreeSet<Mark> {
     let mark = |path: PathBuf| {
         let state = fs::metadata(&path).ok().map(|meta| (meta.ino(), meta.len(), meta.modified().ok()));
         Mark { path, state }
     };
-    blocking("look", move || files(&running).into_iter().map(mark).collect()).await.unwrap_or_default()
+    files.into_iter().map(mark).collect()
 }
 
 /// Every file whose change may change the snapshot.
 fn files(running: &Running) -> BTreeSet<PathBuf> {
-    let snapshot = running.snapshot();
-    let mut files: BTreeSet<_> = running.files.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-    let given = &running.options.config;
-    if given.is_dir() {
-        // Also those that were not there, or could not be read, when it was last loaded.
-        let entries = fs::read_dir(given).into_iter().flatten().flatten().map(|entry| entry.path());
-        files.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")));
-    } else {
-        files.insert(given.clone());
-    }
-    for certificate in &snapshot.config.certificates {
-        files.insert(certificate.cert.clone());
-        files.insert(certificate.key.clone());
-    }
-    files.extend(snapshot.config.backends.values().filter_map(|backend| backend.tls.ca.clone()));
+    let locked = |files: &Mutex<Vec<PathBuf>>| files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut files: BTreeSet<_> = locked(&running.files).into_iter().collect();
+    files.extend(locked(&running.wanted));
+    // Also those that were not there, or could not be read, when it was last loaded.
+    files.extend(own(&running.options.config));
+    files.extend(named(&running.snapshot().config));
     files
+}
+
+/// The files of a configuration itself, which is a file or a folder of them.
+pub fn own(given: &Path) -> Vec<PathBuf> {
+    if !given.is_dir() {
+        return vec![given.to_owned()];
+    }
+    let entries = fs::read_dir(given).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
+}
+
+/// The files that a configuration names: certificates, keys, authorities.
+pub fn named(config: &Config) -> Vec<PathBuf> {
+    let certificates = config.certificates.iter().flat_map(|certificate| [&certificate.cert, &certificate.key]);
+    certificates.chain(config.backends.values().filter_map(|backend| backend.tls.ca.as_ref())).cloned().collect()
 }
 
 /// The folders to watch: those of the files, and those of what links lead to.

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-use crate::binary;
+use crate::{binary, tool::installed};
 
 /// A process that did not get up.
 #[derive(Debug)]
@@ -20,12 +20,27 @@ pub struct Refused {
     pub ports: BTreeMap<String, u16>,
 }
 
-/// Starts `portcullis run` in `folder`, with its output going to files there, but for `stdout` where that is given.
-pub(super) fn launch(folder: &Path, environment: &[(String, String)], stdout: Option<Stdio>) -> Child {
+/// Starts `portcullis run` on `config` in `folder`, with its output going to files there, but for `stdout` where that is given; through the
+/// program `wrapper` if it is not empty.
+pub(super) fn launch(
+    folder: &Path,
+    config: &Path,
+    environment: &[(String, String)],
+    wrapper: &[String],
+    stdout: Option<Stdio>,
+) -> Child {
     let file = |name| File::create(folder.join(name)).expect("a file can be made in an own folder");
-    Command::new(binary::portcullis())
+    let mut command = match wrapper.split_first() {
+        None => Command::new(binary::portcullis()),
+        Some((program, arguments)) => {
+            let mut command = Command::new(installed(program));
+            command.args(arguments).arg(binary::portcullis());
+            command
+        }
+    };
+    command
         .arg("run")
-        .arg(folder.join("portcullis.toml"))
+        .arg(config)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .env("NO_COLOR", "1")
         .current_dir(folder)

@@ -193,3 +193,64 @@ fn a_client_hello_that_never_ends_is_closed_at_the_deadline() {
         assert_eq!(line["origin"], "client");
     });
 }
+
+#[test]
+fn a_dead_endpoint_closes_the_connection_and_the_log_says_why() {
+    scenario(async {
+        let proxy = Plan::new(TEXT)
+            .leaf("leaf", &leaf(&["here.example"]))
+            .set("plain", "127.0.0.1:1")
+            .set("sealed", portcullis_tests::port::Port::reserve().address())
+            .start()
+            .await;
+        let config = authority().client(&[]);
+        assert!(portcullis_tests::client::tls(proxy.address("https"), "there.example", &config).await.is_err());
+        let line = proxy.log_line(|line| line["kind"] == "passthrough").await;
+        assert_eq!((&line["error"], &line["origin"]), (&"connection_refused".into(), &"backend".into()));
+        assert_eq!((&line["sni"], &line["backend"]), (&"there.example".into(), &"sealed".into()));
+    });
+}
+
+#[test]
+fn the_end_of_one_direction_travels_through_passthrough() {
+    scenario(async {
+        let origin = portcullis_tests::origin::raw::RawOrigin::start(|mut stream, _| async move {
+            let mut all = Vec::new();
+            drop(stream.read_to_end(&mut all).await);
+            drop(stream.write_all(format!("{} bytes", all.len()).as_bytes()).await);
+        })
+        .await;
+        let proxy = Plan::new(TEXT)
+            .leaf("leaf", &leaf(&["here.example"]))
+            .set("plain", "127.0.0.1:1")
+            .set("sealed", origin.address())
+            .start()
+            .await;
+        let name = ServerName::try_from("there.example").unwrap();
+        let mut tls = ClientConnection::new(authority().client(&[]), name).unwrap();
+        let mut bytes = Vec::new();
+        tls.write_tls(&mut bytes).unwrap();
+        // What follows the ClientHello is nobody's business but the origin's.
+        bytes.extend(vec![b'x'; 1_000_000]);
+        let mut client = Raw::connect(proxy.address("https")).await;
+        client.send(&bytes).await;
+        client.finish().await;
+        assert_eq!(client.read_to_end().await, format!("{} bytes", bytes.len()).as_bytes());
+    });
+}
+
+#[test]
+fn a_resumed_or_an_older_handshake_is_passed_through_too() {
+    scenario(async {
+        let ground = ground().await;
+        let address = ground.proxy.address("https");
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let config = authority().client_with(&["http/1.1"], &[version]);
+            for round in 0..2 {
+                let client = Connection::tls(address, "there.example", &config).await;
+                assert_eq!(client.get("there.example", "/name").await.text(), "sealed");
+                assert_eq!(client.tls.as_ref().unwrap().is_resumed, round > 0, "{version:?}");
+            }
+        }
+    });
+}

@@ -175,3 +175,48 @@ fn a_connection_with_a_proxy_header_never_serves_another_client() {
 fn unhex(text: &str) -> Vec<u8> {
     text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
+
+#[test]
+fn headers_with_ipv6_addresses_are_read() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = Plan::new(trusting(PLAIN, "127.0.0.0/8")).set("origin", origin.address()).start().await;
+        let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24".to_vec();
+        for last in [7, 1] {
+            v2.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        v2.extend([0x12, 0x67, 0, 80]);
+        for header in [b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 80\r\n".to_vec(), v2] {
+            let mut client = Raw::connect(proxy.address("http")).await;
+            client.send([&header, REQUEST.as_bytes()].concat()).await;
+            let text = client.response().await.text();
+            assert!(text.contains("[\"x-forwarded-for\",\"2001:db8::7\"]"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn a_passed_through_connection_carries_the_client_in_its_header() {
+    scenario(async {
+        let origin = RawOrigin::start(|mut stream, _| async move {
+            let mut begin = vec![0; 28];
+            drop(stream.read_exact(&mut begin).await);
+            drop(stream.write_all(&begin).await);
+        })
+        .await;
+        let text = "[[listener]]\nname = \"https\"\naddress = \"127.0.0.1:@https@\"\ntls = {}\n\
+                    [[route]]\nsni = \"a.example\"\npassthrough = \"sealed\"\n\
+                    [backend.sealed]\nendpoints = [\"tcp://@origin@\"]\nproxy_protocol = \"v2\"\n";
+        let proxy = Plan::new(text).set("origin", origin.address()).start().await;
+        let mut stream = portcullis_tests::client::tcp(proxy.address("https")).await;
+        let peer = stream.local_addr().unwrap();
+        let name = "a.example".try_into().unwrap();
+        let mut tls = rustls::ClientConnection::new(authority().client(&[]), name).unwrap();
+        let mut hello = Vec::new();
+        tls.write_tls(&mut hello).unwrap();
+        stream.write_all(&hello).await.unwrap();
+        let header = Raw::over(stream).read_exactly(28).await;
+        assert_eq!(header[..16], *b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
+        assert_eq!(u16::from_be_bytes([header[24], header[25]]), peer.port());
+    });
+}

@@ -64,6 +64,7 @@ key = "leaf.key"
 
 [[route]]
 name = "posts"
+path = "/named"
 method = "POST"
 backend = "named"
 

@@ -174,14 +174,14 @@ fn ids_of_failed_and_refused_exchanges_are_known_too() {
         let dead = Port::reserve();
         let proxy = Plan::new(PLAIN).set("origin", dead.address()).start().await;
         let answer = get(proxy.address("http"), "shop.example", "/down").await;
-        assert_eq!(answer.status, 502);
+        assert_eq!(answer.status, 503);
         let line = proxy.log_of("/down").await;
         let id = line["id"].as_str().unwrap();
         assert!(
             answer.text().contains(id) || answer.header("x-request-id") == id,
             "the client is told the id: {answer:?}"
         );
-        assert_eq!(explained(&proxy, &[id]).await["error"], "connection_refused");
+        assert_eq!(explained(&proxy, &[id]).await["error"], "destination_unavailable");
         let mut raw = portcullis_tests::client::raw::Raw::connect(proxy.address("http")).await;
         raw.exchange("GET /bad HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n").await;
         let line = proxy.log_of("/bad").await;

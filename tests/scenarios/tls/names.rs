@@ -192,3 +192,19 @@ impl ServerCertVerifier for Anybody {
         vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::RSA_PSS_SHA256]
     }
 }
+
+#[test]
+fn a_chain_is_sent_whole() {
+    scenario(async {
+        let (middle, issuer) = authority().intermediate("in the middle");
+        let mut leaf = issuer.issue(&["b.example"], KeyType::Ecdsa);
+        leaf.cert.push_str(&middle);
+        let proxy = Plan::new(TWO)
+            .leaf("wild", &portcullis_tests::certificates::leaf(&["*.a.example"]))
+            .leaf("exact", &leaf)
+            .start()
+            .await;
+        // Whoever trusts only the root can follow it.
+        assert_eq!(shown(&proxy, "b.example").await, leaf.der());
+    });
+}

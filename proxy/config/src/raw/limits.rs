@@ -23,7 +23,8 @@ table! {
         header_time: Duration,
         /// How long a connection may wait for its next request. Default 75s. Over it: closed.
         idle_time: Duration,
-        /// The longest silence inside a request's body. Default 60s. Over it: 408.
+        /// The longest silence inside a request's body (over it: 408), and how long a client may take no byte of a response (over
+        /// it: the connection ends). Default 60s.
         body_idle_time: Duration,
         /// From the end of the head to the end of the exchange; tunnels do not count. Default 1h. Over it: 408, 504 or an
         /// aborted response.

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -36,6 +36,9 @@ pub struct Backend {
     members: ArcSwap<Members>,
     workers: usize,
     updater: std::sync::OnceLock<AbortHandle>,
+    /// When connecting last failed, in microseconds since `made`.
+    failed_at: AtomicU64,
+    made: Instant,
 }
 
 /// The endpoints at one moment.
@@ -103,7 +106,17 @@ impl Backend {
         }
         let name = config.name.shared();
         let members = ArcSwap::from_pointee(Members::new(&config, &followed, &mut known, workers));
-        let backend = Arc::new(Self { config, name, tls, followed, members, workers, updater: Default::default() });
+        let backend = Arc::new(Self {
+            config,
+            name,
+            tls,
+            followed,
+            members,
+            workers,
+            updater: Default::default(),
+            failed_at: AtomicU64::new(0),
+            made: Instant::now(),
+        });
         if backend.followed.iter().any(Option::is_some) {
             let task = runtime.spawn(update(Arc::downgrade(&backend), backend.followed.clone(), known));
             let _ = backend.updater.set(task.abort_handle());
@@ -185,6 +198,51 @@ impl Backend {
         }
     }
 
+    /// Whether there is an endpoint beside those of `tried` that could be chosen.
+    pub fn has_other(&self, tried: &[u64], now: Instant) -> bool {
+        self.members.load().list.iter().any(|member| {
+            let endpoint = &member.endpoint;
+            !tried.contains(&endpoint.id) && !matches!(endpoint.health.standing(now), Standing::Ejected(_))
+        })
+    }
+
+    /// Every endpoint but those of `tried` is out of the question. Where connecting has failed since the names were last looked up,
+    /// they may lead elsewhere by now: waits for the look-up, for a moment. Whether there is another endpoint then.
+    ///
+    /// Dropping the future leaves the look-up running.
+    pub async fn look_again(&self, tried: &[u64], total: Option<Instant>) -> bool {
+        /// A nameserver nearby answers in about a millisecond; one that does not is not worth an exchange's time.
+        const WAIT: Duration = Duration::from_secs(2);
+        const LOOK_EVERY: Duration = Duration::from_millis(5);
+        let failed = self.made + Duration::from_micros(self.failed_at.load(Relaxed));
+        let outdated = || {
+            let names = self.followed.iter().flatten().filter(|followed| !followed.is_fixed());
+            names.map(Followed::current).any(|answer| answer.at <= failed)
+        };
+        if !outdated() {
+            // The look-up after the last failure said nothing new: waiting for another would only delay the answer.
+            return self.has_other(tried, Instant::now());
+        }
+        self.followed.iter().flatten().for_each(Followed::hurry);
+        let until = Instant::now() + WAIT.min(self.config.time.connect);
+        let until = total.map_or(until, |total| total.min(until));
+        let mut answered = None;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = Instant::now();
+            if self.has_other(tried, now) {
+                return true;
+            }
+            if answered.is_none() && !outdated() {
+                answered = Some(now);
+            }
+            // The list of endpoints is made a moment after the answer is there.
+            if now >= until || answered.is_some_and(|at| now >= at + 4 * LOOK_EVERY) {
+                return false;
+            }
+        }
+    }
+
     /// `endpoint` answered.
     pub fn succeeded(&self, endpoint: &Endpoint) {
         if endpoint.health.success() {
@@ -198,12 +256,27 @@ impl Backend {
         if error.origin != Origin::Backend || error.kind == Kind::ConnectionLimitReached {
             return;
         }
-        if connecting && let Some(followed) = &chosen.followed {
+        // Whoever stops listening also resets what waits in its backlog: connected, and then cut off without an answer.
+        if (connecting || error.kind == Kind::ConnectionTerminated)
+            && let Some(followed) = &chosen.followed
+        {
             // Perhaps it was created again at another address.
+            self.failed_at.store(self.made.elapsed().as_micros() as u64, Relaxed);
             followed.hurry();
         }
         if let Some(length) = endpoint.health.failure(chosen.probe, Instant::now(), &self.config.health, &error.detail)
         {
+            tracing::warn!(
+                backend = &*self.name, endpoint = %endpoint.address, reason = %error.detail,
+                "endpoint is left alone for {length:?}"
+            );
+        }
+    }
+
+    /// A response of `endpoint` broke off after its head, which was a success. Only for breaks: a response in which nothing moves is as
+    /// often one that has nothing to say (an event stream) as one of an endpoint that hangs.
+    pub fn broke_off(&self, endpoint: &Endpoint, error: &Error) {
+        if let Some(length) = endpoint.health.broke_off(Instant::now(), &self.config.health, &error.detail) {
             tracing::warn!(
                 backend = &*self.name, endpoint = %endpoint.address, reason = %error.detail,
                 "endpoint is left alone for {length:?}"

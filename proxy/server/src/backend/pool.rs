@@ -25,6 +25,7 @@ use super::{
     Backend, Endpoint,
     connect::{Client, Connected, connect},
     group::Chosen,
+    last_words::LastWords,
 };
 use crate::{
     alarm::within,
@@ -35,6 +36,9 @@ use crate::{
 
 /// Exchanges that may wait for a connection of one pool; more get 503 at once.
 const WAITERS_MAX: usize = 4096;
+
+/// How long a connection that was given back may take to be ready for the next exchange.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Response heads of a backend larger than this are refused (502).
 const RESPONSE_HEAD_MAX: usize = 128 << 10;
@@ -117,6 +121,9 @@ struct Shared {
     sender: http2::SendRequest<RequestBody>,
     streams: Cell<usize>,
     idle_since: Cell<Instant>,
+    /// Somebody waited on it in vain: it gets no new exchanges, and ends with its last one.
+    doubted: Cell<bool>,
+    task: AbortHandle,
 }
 
 /// The right to send one request on a connection. Dropping it gives up the connection (HTTP/1.1) or the stream.
@@ -207,6 +214,20 @@ impl Pool {
         None
     }
 
+    /// A kept connection that can be used now.
+    async fn take(self: &Rc<Self>, streams: usize, http1: bool) -> Option<Lease> {
+        if !http1 && let Some(lease) = self.take_shared(streams) {
+            return Some(lease);
+        }
+        while let Some(mut conn) = self.take_idle() {
+            // Given back at the last byte of a body: its task may still have to see that it is done.
+            if conn.sender.is_ready() || matches!(within(SETTLE, conn.sender.ready()).await, Some(Ok(()))) {
+                return Some(Lease { pool: self.clone(), kind: LeaseKind::Own(Some(conn)), reused: true });
+            }
+        }
+        None
+    }
+
     fn next_waiter(&self) {
         while let Some(waiter) = self.waiting.borrow_mut().pop_front() {
             if waiter.send(()).is_ok() {
@@ -256,19 +277,15 @@ pub async fn lease(pools: &Pools, backend: &Backend, chosen: &Chosen, wanted: Wa
     let mut wait_until = None;
     loop {
         if !personal && !wanted.fresh {
-            if !wanted.http1
-                && let Some(lease) = pool.take_shared(policy.streams)
-            {
+            if let Some(lease) = pool.take(policy.streams, wanted.http1).await {
                 return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
             }
-            if let Some(mut conn) = pool.take_idle() {
-                let sender = &mut conn.sender;
-                // Given back at the last byte of a body: its task may still have to see that it is done.
-                if !sender.is_ready() && !matches!(within(Duration::from_secs(1), sender.ready()).await, Some(Ok(()))) {
-                    continue;
-                }
-                let lease = Lease { pool, kind: LeaseKind::Own(Some(conn)), reused: true };
-                return Ok(Leased { lease, endpoint: chosen.endpoint.clone(), connect: None });
+            // The other address family of the same name, where this one was the slower or did not answer before.
+            if chosen.endpoint.health.is_doubtful()
+                && let Some(other) = &chosen.alternative
+                && let Some(lease) = pools.pool(other).take(policy.streams, wanted.http1).await
+            {
+                return Ok(Leased { lease, endpoint: other.clone(), connect: None });
             }
         }
         let sharing = pool.speaks_h2.get() && !wanted.http1 && !personal && pool.connecting.get() > 0;
@@ -314,12 +331,18 @@ async fn open(
         (pool.clone(), place)
     } else {
         drop(place);
+        // The chosen address lost against the other family's, which was given less time: it does not count as good.
+        chosen.endpoint.health.failure(
+            chosen.probe,
+            Instant::now(),
+            &backend.config.health,
+            "the other address family was faster",
+        );
         let pool = pools.pool(&endpoint);
         let place = Place::take(&pool);
         (pool, place)
     };
     pool.speaks_h2.set(h2 && !wanted.http1);
-    let io = TokioIo::new(wire);
     let protocol_error = |error: hyper::Error| {
         Error::backend(
             Kind::HttpProtocolError,
@@ -334,16 +357,23 @@ async fn open(
             .initial_connection_window_size(4 << 20)
             .max_send_buf_size(256 << 10)
             .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(10))
             .max_header_list_size(RESPONSE_HEAD_MAX as u32)
-            .handshake(io)
+            .handshake(TokioIo::new(wire))
             .await
             .map_err(protocol_error)?;
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let _place = place;
             // How the connection ended reaches the exchanges on it; nobody else needs it.
             let _ = connection.await;
         });
-        let conn = Rc::new(Shared { sender, streams: Cell::new(1), idle_since: Cell::new(begun) });
+        let conn = Rc::new(Shared {
+            sender,
+            streams: Cell::new(1),
+            idle_since: Cell::new(begun),
+            doubted: Cell::new(false),
+            task: task.abort_handle(),
+        });
         if backend.config.proxy_protocol.is_none() {
             pool.shared.borrow_mut().push(conn.clone());
         }
@@ -351,9 +381,9 @@ async fn open(
     } else {
         let (sender, connection) = http1::Builder::new()
             .max_headers(256)
-            .max_buf_size(RESPONSE_HEAD_MAX.max(512 << 10))
+            .max_buf_size(RESPONSE_HEAD_MAX)
             .max_header_size(RESPONSE_HEAD_MAX)
-            .handshake(io)
+            .handshake(TokioIo::new(LastWords::new(wire)))
             .await
             .map_err(protocol_error)?;
         let task = tokio::task::spawn_local(async move {
@@ -424,9 +454,23 @@ impl Lease {
         }
     }
 
+    /// The endpoint at the other end.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.pool.endpoint
+    }
+
     /// Whether HTTP/2 is spoken.
     pub fn is_h2(&self) -> bool {
         matches!(self.kind, LeaseKind::Stream(_))
+    }
+
+    /// No answer came in time. Perhaps the whole connection is dead, which an HTTP/2 connection shares with others: the next exchange
+    /// shall not find out the same way.
+    pub fn doubt(&self) {
+        if let LeaseKind::Stream(conn) = &self.kind {
+            conn.doubted.set(true);
+            self.pool.shared.borrow_mut().retain(|other| !Rc::ptr_eq(other, conn));
+        }
     }
 
     /// The exchange is over, request and response both whole: the connection may serve the next one.
@@ -447,6 +491,10 @@ impl Drop for Lease {
         }
         if let LeaseKind::Stream(conn) = &self.kind {
             conn.streams.set(conn.streams.get().saturating_sub(1));
+            if conn.doubted.get() && conn.streams.get() == 0 {
+                // A dead one would keep its place until it is noticed.
+                conn.task.abort();
+            }
             conn.idle_since.set(self.pool.clock.0.get());
             self.pool.next_waiter();
         }

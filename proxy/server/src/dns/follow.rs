@@ -23,7 +23,7 @@ use super::{
     look_up::Resolver,
 };
 
-/// However often it is hurried, a question is asked at most once in this time.
+/// However often it is hurried, a question is asked out of turn at most once in this time.
 const HURRY: Duration = Duration::from_secs(1);
 
 /// After failures: the first wait, doubled each time up to the second.
@@ -48,6 +48,11 @@ impl Followed {
         self.0.cell.hurry.notify_one();
     }
 
+    /// Whether the answer can never change: an address as written, a static host.
+    pub fn is_fixed(&self) -> bool {
+        self.0.task.is_none()
+    }
+
     /// A number that changes when the set of records or the state does; the answer is then already in place.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.0.cell.version.subscribe()
@@ -57,6 +62,7 @@ impl Followed {
         question: Question,
         resolver: &Arc<Resolver>,
         register: &Arc<Register>,
+        seeds: &HashMap<Question, Arc<Answer>>,
         runtime: &Handle,
     ) -> Self {
         let mut followed = register.lock();
@@ -66,7 +72,12 @@ impl Followed {
         let known = resolver.known(&question);
         let asked = known.is_none();
         let cell = Arc::new(Cell {
-            answer: ArcSwap::from_pointee(known.unwrap_or_else(|| pending(&question))),
+            answer: ArcSwap::new(match (known, seeds.get(&question)) {
+                (Some(known), _) => Arc::new(known),
+                // What was believed under the table before is believed until this one has an answer.
+                (None, Some(seed)) => seed.clone(),
+                (None, None) => Arc::new(pending(&question)),
+            }),
             version: watch::Sender::new(0),
             hurry: Notify::new(),
         });
@@ -101,6 +112,13 @@ impl Register {
         // The task may be the last of its question by now, and its end takes the lock: not while it is held.
         let task = self.lock().get(question).and_then(Weak::upgrade);
         task.map(|task| task.cell.answer.load_full())
+    }
+
+    /// Every good answer that somebody follows.
+    pub(super) fn answers(&self) -> HashMap<Question, Arc<Answer>> {
+        let tasks: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        let answers = tasks.iter().map(|task| (task.question.clone(), task.cell.answer.load_full()));
+        answers.filter(|(_, answer)| !answer.records.is_empty()).collect()
     }
 
     #[cfg(test)]
@@ -141,16 +159,21 @@ impl Cell {
     /// Looks up for ever; ended by aborting it.
     async fn keep(&self, resolver: &Resolver, question: &Question) {
         let mut failures = 0;
+        let mut hurried: Option<Instant> = None;
         loop {
             // Who hurried before this look-up is served by it; who does while it runs may know more than it will say.
             let _ = self.hurry.notified().now_or_never();
-            let started = Instant::now();
             let answer = resolver.look_up(question).await;
             let next = next(&self.answer.load(), answer, &mut failures, resolver.config());
             self.publish(next.answer);
             tokio::select! {
                 () = sleep(next.wait) => {}
-                () = self.hurry.notified() => sleep_until(started + HURRY).await,
+                () = self.hurry.notified() => {
+                    if let Some(before) = hurried {
+                        sleep_until(before + HURRY).await;
+                    }
+                    hurried = Some(Instant::now());
+                }
             }
         }
     }

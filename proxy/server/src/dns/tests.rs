@@ -52,7 +52,7 @@ fn names(config: &Dns) -> Arc<Names> {
 }
 
 fn names_on(config: &Dns, facts: Facts) -> Arc<Names> {
-    Names::with_system(config, Handle::current(), System::fixed(facts)).unwrap()
+    Names::with_system(config, Handle::current(), System::fixed(facts), Default::default()).unwrap()
 }
 
 fn addresses(answer: &Answer) -> Vec<String> {
@@ -227,12 +227,30 @@ async fn hurrying_looks_up_at_once_but_not_more_than_once_a_second() {
     let before = private.asked().len();
     private.replace("app.internal.", vec![a("10.0.0.2", 300)]);
     let start = Instant::now();
+    followed.hurry();
+    eventually(&followed, "second", is(&["10.0.0.2"])).await;
+    assert_eq!(private.asked().len(), before + 2, "one A and one AAAA");
+    private.replace("app.internal.", vec![a("10.0.0.3", 300)]);
     for _ in 0..1000 {
         followed.hurry();
     }
-    eventually(&followed, "second", is(&["10.0.0.2"])).await;
+    eventually(&followed, "third", is(&["10.0.0.3"])).await;
     assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
-    assert_eq!(private.asked().len(), before + 2, "one A and one AAAA");
+    assert_eq!(private.asked().len(), before + 4, "one A and one AAAA each time");
+}
+
+#[tokio::test]
+async fn a_table_that_takes_another_ones_place_begins_with_its_answers() {
+    let (private, _public, config) = private_and_public().await;
+    private.set("app.internal.", vec![a("10.0.0.1", 300)]);
+    let old = names(&config);
+    let followed = old.follow(Question::address("app.internal"));
+    eventually(&followed, "first", is(&["10.0.0.1"])).await;
+    private.replace("app.internal.", vec![a("10.0.0.2", 300)]);
+    let new = Names::replacing(&old, &config, Handle::current()).unwrap();
+    let followed = new.follow(Question::address("app.internal"));
+    assert!(is(&["10.0.0.1"])(&followed.current()), "not empty, not even for a moment");
+    eventually(&followed, "its own", is(&["10.0.0.2"])).await;
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ enum State {
     /// After a silence that was too long: as if the client had closed.
     Ended,
     /// The response side was shut down; what still comes is thrown away until then.
-    Lingering { until: Instant, bytes: usize },
+    Lingering { until: Instant, silent: Instant },
 }
 
 /// A body that is not framed as it must be; inside the `InvalidData` error of a read. The answer is 400, and the
@@ -131,9 +131,11 @@ const MADE_UP: &[u8] = b"GET / HTTP/1.1\r\nhost: invalid\r\nconnection: close\r\
 const HELD_BYTES: usize = 16 * 1024;
 
 /// A client that is still sending when we close would get a reset, and lose the response it has not read yet (RFC 9112
-/// section 9.6). So what it sends is read and thrown away this long, and this much of it.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+/// section 9.6). So what it sends is read and thrown away this long, and no longer than it keeps sending. Not so many bytes: a client that
+/// looks for the answer only after its last byte is not rare, and its body may be large.
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+const LINGER_READS: usize = 64;
 
 impl<IO> Guard<IO> {
     /// Guards `io`, from its first byte on. `keep_raw` keeps each head for [`Admitted::raw_head`].
@@ -157,6 +159,13 @@ impl<IO> Guard<IO> {
     /// The connection, and bytes read from it that nobody has seen. For what takes over after an upgrade.
     pub fn into_parts(self) -> (IO, Vec<u8>) {
         (self.io, self.kept)
+    }
+
+    /// The first head has been coming since then, as somebody saw who read before hyper.
+    pub fn begun_at(&mut self, at: Option<Instant>) {
+        if let State::Head { since, .. } = &mut self.state {
+            *since = at;
+        }
     }
 
     /// The connection itself.
@@ -446,35 +455,56 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     }
 
     /// Closes our side. Where the client may still be sending (a refused head, a body not read to its end), its bytes are then read and
-    /// thrown away for up to two seconds and one MiB, so that it gets to read the answer.
+    /// thrown away for up to ten seconds, or until it is silent for two, so that it gets to read the answer.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !matches!(this.state, State::Lingering { .. }) {
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
             match this.state {
                 State::Refused | State::Broken(_) | State::Known(_) | State::Chunked(_) => {
-                    let until = Instant::now() + LINGER;
-                    this.timer.set(until);
+                    let now = Instant::now();
+                    let silent = now + LINGER_SILENCE;
+                    this.timer.set(silent);
                     this.kept = Vec::new();
-                    this.state = State::Lingering { until, bytes: 0 };
+                    this.state = State::Lingering { until: now + LINGER, silent };
                 }
                 _ => return Poll::Ready(Ok(())),
             }
         }
-        let State::Lingering { until, bytes } = &mut this.state else { return Poll::Ready(Ok(())) };
-        let mut scratch = [0; 4096];
-        while *bytes < LINGER_BYTES {
+        let State::Lingering { until, silent } = &mut this.state else { return Poll::Ready(Ok(())) };
+        let mut scratch = [0; 16 * 1024];
+        let (mut came, mut waits) = (false, false);
+        for _ in 0..LINGER_READS {
             let mut buf = ReadBuf::new(&mut scratch);
             match Pin::new(&mut this.io).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => *bytes += buf.filled().len(),
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => came = true,
                 // An end or an error: the client is done.
-                Poll::Ready(_) => break,
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
-                    ready!(this.timer.poll(cx, *until));
+                    waits = true;
                     break;
                 }
             }
         }
-        Poll::Ready(Ok(()))
+        let now = Instant::now();
+        if came {
+            *silent = now + LINGER_SILENCE;
+        }
+        if !waits {
+            // Others' turn; and a client that never pauses must meet its deadline too.
+            cx.waker().wake_by_ref();
+        }
+        loop {
+            let deadline = (*until).min(*silent);
+            if now >= deadline {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(this.timer.poll(cx, deadline));
+            // It rang, perhaps for an older deadline.
+            if Instant::now() >= deadline {
+                return Poll::Ready(Ok(()));
+            }
+            this.timer.set(deadline);
+        }
     }
 }

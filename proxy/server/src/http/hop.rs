@@ -43,6 +43,49 @@ pub fn strip(headers: &mut HeaderMap) -> Hop {
     hop
 }
 
+/// Takes off what a request must not say in its trailers (RFC 9110 section 6.5.1): framing, routing, authentication, what describes the
+/// content, and what the proxy says itself. Backends merge trailers into the header, where all of this was checked.
+pub fn clean_request_trailers(trailers: &mut HeaderMap) {
+    clean(trailers, |name| is_hop_or_framing(name) || is_kept(name) || is_request_only(name.as_str()));
+}
+
+/// Takes off what a response must not say in its trailers: what concerns one connection, and framing.
+pub fn clean_response_trailers(trailers: &mut HeaderMap) {
+    clean(trailers, is_hop_or_framing);
+}
+
+fn clean(trailers: &mut HeaderMap, is_bad: impl Fn(&HeaderName) -> bool) {
+    let bad: SmallVec<[HeaderName; 4]> = trailers.keys().filter(|name| is_bad(name)).cloned().collect();
+    for name in bad {
+        trailers.remove(name);
+    }
+}
+
+fn is_hop_or_framing(name: &HeaderName) -> bool {
+    bit(name.as_str()) != 0 || *name == header::CONTENT_LENGTH || *name == header::HOST || *name == header::TRAILER
+}
+
+/// Beside what [`is_kept`] has: the rest of what a server reads before it reads the body.
+fn is_request_only(name: &str) -> bool {
+    name.starts_with("content-")
+        || name.starts_with("if-")
+        || name.starts_with("proxy-")
+        || name.starts_with("sec-")
+        || matches!(
+            name,
+            "accept-encoding"
+                | "cache-control"
+                | "expect"
+                | "http2-settings"
+                | "max-forwards"
+                | "origin"
+                | "pragma"
+                | "range"
+                | "referer"
+                | "via"
+        )
+}
+
 const CONNECTION: u8 = 1;
 const UPGRADE: u8 = 2;
 const TRANSFER_ENCODING: u8 = 4;
@@ -149,6 +192,51 @@ mod tests {
             headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "x")]);
         assert_eq!(strip(&mut sent).upgrade.unwrap(), "websocket");
         assert_eq!(sent, headers(&[("sec-websocket-key", "x")]));
+    }
+
+    #[test]
+    fn trailers_of_requests_say_nothing_that_was_checked_in_the_header() {
+        let mut sent = headers(&[
+            ("x-sum", "1"),
+            ("grpc-status", "0"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-for", "6.6.6.7"),
+            ("x-forwarded-anything", "a"),
+            ("forwarded", "for=a"),
+            ("x-real-ip", "a"),
+            ("x-request-id", "a"),
+            ("authorization", "a"),
+            ("proxy-authorization", "a"),
+            ("cookie", "a"),
+            ("host", "a"),
+            ("content-length", "1"),
+            ("content-type", "a"),
+            ("content-range", "a"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("connection", "x-sum"),
+            ("keep-alive", "a"),
+            ("upgrade", "a"),
+            ("trailer", "a"),
+            ("if-match", "a"),
+            ("expect", "100-continue"),
+        ]);
+        clean_request_trailers(&mut sent);
+        assert_eq!(sent, headers(&[("x-sum", "1"), ("grpc-status", "0")]));
+    }
+
+    #[test]
+    fn trailers_of_responses_concern_no_connection() {
+        let mut sent = headers(&[
+            ("grpc-status", "0"),
+            ("content-type", "a"),
+            ("connection", "close"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "1"),
+            ("trailer", "a"),
+        ]);
+        clean_response_trailers(&mut sent);
+        assert_eq!(sent, headers(&[("grpc-status", "0"), ("content-type", "a")]));
     }
 
     #[test]

@@ -90,15 +90,18 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
         warnings
             .extend(certificate.warnings(SystemTime::now()).into_iter().map(|w| format!("certificate {name}: {w}")));
     }
-    let names = match previous.filter(|previous| previous.config.dns == config.dns) {
-        Some(previous) => previous.names.clone(),
-        None => match Names::new(&config.dns, ground.runtime.clone()) {
-            Ok(names) => names,
-            Err(error) => {
-                errors.push(BuildError { at: None, message: format!("[dns]: {error}") });
-                return Err(errors);
-            }
-        },
+    let runtime = ground.runtime.clone();
+    let names = match previous {
+        Some(previous) if previous.config.dns == config.dns => Ok(previous.names.clone()),
+        Some(previous) => Names::replacing(&previous.names, &config.dns, runtime),
+        None => Names::new(&config.dns, runtime),
+    };
+    let names = match names {
+        Ok(names) => names,
+        Err(error) => {
+            errors.push(BuildError { at: None, message: format!("[dns]: {error}") });
+            return Err(errors);
+        }
     };
     let mut backends = BTreeMap::new();
     for (name, wanted) in &config.backends {

@@ -568,3 +568,44 @@ fn shutting_down_lingers_for_a_client_that_still_sends() {
         sent.await.unwrap().unwrap();
     });
 }
+
+#[test]
+fn a_head_that_began_before_is_late_sooner() {
+    runtime().block_on(async {
+        let (mut client, server) = duplex(64);
+        let mut rules = rules();
+        rules.header_time = Duration::from_secs(60);
+        let (mut guard, shared) = Guard::new(server, Arc::new(rules), false);
+        guard.begun_at(Instant::now().checked_sub(Duration::from_secs(60)));
+        client.write_all(b"PRI * HT").await.unwrap();
+        let mut buf = [0; 1024];
+        assert!(guard.read(&mut buf).await.unwrap() > 0);
+        assert_eq!(shared.admit().refusal.unwrap().status, 408);
+    });
+}
+
+#[test]
+fn shutting_down_lingers_for_as_long_as_the_client_keeps_sending() {
+    runtime().block_on(async {
+        let (mut client, server) = duplex(64 * 1024);
+        let (mut guard, _shared) = Guard::new(server, Arc::new(rules()), false);
+        client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999\r\n\r\n").await.unwrap();
+        let mut buf = [0; 1024];
+        assert!(guard.read(&mut buf).await.unwrap() > 0);
+        let begun = Instant::now();
+        // Longer than it may be silent, and many megabytes.
+        let sending = tokio::spawn(async move {
+            while begun.elapsed() < Duration::from_millis(2500) {
+                for _ in 0..32 {
+                    client.write_all(&[b'x'; 64 * 1024]).await.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            // Silent now, and still there.
+            client
+        });
+        guard.shutdown().await.unwrap();
+        assert!((4..9).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        drop(sending.await.unwrap());
+    });
+}

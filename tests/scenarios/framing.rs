@@ -1,0 +1,8 @@
+//! Strict framing.
+//!
+//! - anything ambiguous gets 400 and the connection closes, and neither it nor what follows it reaches the origin: [`heads`], [`chunks`]
+//! - the same in HTTP/2, where a stream or the connection ends: [`frames`]
+
+mod chunks;
+mod frames;
+mod heads;
