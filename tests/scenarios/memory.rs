@@ -120,7 +120,7 @@ fn a_reader_that_stops_stops_the_backend_too() {
         })
         .await;
         // What hyper and the sockets keep for each, both sides together.
-        assert!(grown < 20 * 4 * 1024, "twenty stopped readers: {grown} KiB");
+        assert!(grown < 20 * 2 * 1024, "twenty stopped readers: {grown} KiB");
     });
 }
 
