@@ -44,11 +44,15 @@ fmt:
 	$(CARGO) fmt --all
 
 # The sanitiser's flags are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them, so that no other is needed.
+# What a run finds stays in corpus/, which it begins with the next time; seeds/ are the beginnings that the tests know too.
 fuzz:
 	@tests/install fuzz
-	@for target in $$($(CARGO) fuzz list --fuzz-dir tests/fuzz); do \
+	@cd tests/fuzz && targets=$$($(CARGO) fuzz list --fuzz-dir .) && for target in $$targets; do \
 		echo "== $$target, $(TIME) seconds"; \
-		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz "$$target" -- -max_total_time=$(TIME) || exit 1; \
+		mkdir -p corpus/$$target; \
+		more=; if [ $$target = config ]; then more=../../config; fi; \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir . $$target corpus/$$target seeds/$$target $$more -- \
+			-max_total_time=$(TIME) -timeout=10 || exit 1; \
 	done
 
 bench:

@@ -42,8 +42,17 @@ pub fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     let start = page.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("the page has no {heading:?}"));
     let text = &page[start + heading.len() + 2..];
     let rank = heading.bytes().take_while(|byte| *byte == b'#').count();
-    let end = (1..=rank).filter_map(|rank| text.find(&format!("\n{} ", "#".repeat(rank)))).min();
-    &text[..end.unwrap_or(text.len())]
+    let (mut end, mut in_block) = (0, false);
+    for line in text.split_inclusive('\n') {
+        in_block ^= line.starts_with("```");
+        let hashes = line.bytes().take_while(|byte| *byte == b'#').count();
+        // In a block a hash begins a comment.
+        if !in_block && (1..=rank).contains(&hashes) && line[hashes..].starts_with(' ') {
+            break;
+        }
+        end += line.len();
+    }
+    &text[..end]
 }
 
 /// The rows of the tables in `text`, by cells without the space around them; heads and rules are left out.
@@ -62,13 +71,12 @@ pub fn rows(text: &str) -> Vec<Vec<String>> {
 mod tests {
     use super::*;
 
-    const PAGE: &str =
-        "# A\n\n## B\n\n| x | y |\n|---|---|\n| `1` | 2 |\n\n```sh\nls\n```\n\n### C\n```\n```sh\n## D\nend\n";
+    const PAGE: &str = "# A\n\n## B\n\n| x | y |\n|---|---|\n| `1` | 2 |\n\n```sh\nls\n```\n\n### C\n```sh\n# no heading\n```\n## D\nend\n";
 
     #[test]
     fn finds_blocks_sections_and_rows() {
-        assert_eq!(blocks(PAGE, "sh"), ["ls\n"]);
-        assert!(section(PAGE, "## B").contains("### C"));
+        assert_eq!(blocks(PAGE, "sh"), ["ls\n", "# no heading\n"]);
+        assert!(section(PAGE, "## B").ends_with("# no heading\n```\n"));
         assert_eq!(section(PAGE, "## D"), "end\n");
         assert_eq!(rows(PAGE), [["`1`", "2"]]);
     }

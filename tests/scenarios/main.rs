@@ -18,8 +18,8 @@
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
 //! | [`memory`] | bounded memory |
-//! | [`mutations`] | random bytes into everything that parses |
 //! | [`review`] | what a review found stays found |
+//! | [`fuzz`] | random bytes into everything that parses |
 //! | [`docs`] | what the documentation shows is true |
 //!
 //! Names of tests are the sentences they prove.
@@ -33,7 +33,9 @@ mod backends;
 mod bad_input;
 mod cli;
 mod dns;
+mod docs;
 mod framing;
+mod fuzz;
 mod http;
 mod limits;
 mod listeners;

@@ -66,9 +66,7 @@ pub struct ClientConnection {
     pub ending: Arc<Ending>,
     /// Forwarded headers that are the same for all its exchanges.
     pub forwarded: ConnectionHeaders,
-    /// Exchanges open now, and since when there are none.
-    pub open: Cell<usize>,
-    /// Since when there are none.
+    /// Since when no exchange is open.
     pub idle_since: Cell<Instant>,
     /// The listener's position in the snapshot of a generation.
     index: Cell<(u64, Option<usize>)>,
@@ -207,7 +205,6 @@ async fn serve(
         place,
         guard: None,
         ending: io.ending(),
-        open: Cell::new(0),
         idle_since: Cell::new(Instant::now()),
         index: Cell::new((0, None)),
         _counted: counted,
@@ -457,7 +454,7 @@ async fn serve_http2(connection: Rc<ClientConnection>, io: ClientIo) {
 /// Whether an HTTP/2 connection has had no exchange for `idle_time`; otherwise its task is woken then. After the first `true` the next look is
 /// one `idle_time` later.
 fn is_idle(connection: &ClientConnection, alarm: &mut Alarm, cx: &mut Context<'_>) -> bool {
-    if connection.open.get() > 0 {
+    if connection.place.lifeline.open.get() > 0 {
         alarm.set(None);
         return false;
     }

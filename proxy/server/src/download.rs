@@ -1,7 +1,9 @@
 //! A response body on its way to the client: counted, watched for silence, and the owner of the exchange to its end.
 
 use std::{
+    cell::RefCell,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,14 +28,15 @@ pub enum ResponseBody {
     /// Made here; `None` once taken.
     Own(Option<Bytes>, Box<Flight>),
     /// Streamed from a backend.
-    Stream(Box<Download>),
+    Stream(Rc<RefCell<Download>>),
     /// None; the record is somewhere else (with a tunnel).
     None,
 }
 
 /// A body being streamed from a backend.
 pub struct Download {
-    incoming: Incoming,
+    /// `None` once it was cut off.
+    incoming: Option<Incoming>,
     flight: Option<Flight>,
     /// Given back at the end, if the request had ended too.
     lease: Option<Lease>,
@@ -70,7 +73,7 @@ impl ResponseBody {
             ending.begins();
         }
         let mut download = Download {
-            incoming,
+            incoming: Some(incoming),
             flight: Some(flight),
             lease: Some(lease),
             silence,
@@ -78,10 +81,18 @@ impl ResponseBody {
             waiting: None,
             alarm: Alarm::new(),
         };
-        if download.incoming.is_end_stream() {
+        if download.is_end_stream() {
             download.complete();
         }
-        Self::Stream(Box::new(download))
+        let sentence = download.flight.as_ref().map(|flight| {
+            flight.watch_reader();
+            flight.sentence.clone()
+        });
+        let download = Rc::new(RefCell::new(download));
+        if let Some(sentence) = sentence {
+            *sentence.download.borrow_mut() = Rc::downgrade(&download);
+        }
+        Self::Stream(download)
     }
 }
 
@@ -96,7 +107,7 @@ impl Body for ResponseBody {
                 flight.record.sent = body.len() as u64;
                 Poll::Ready(Some(Ok(Frame::data(body))))
             }
-            Self::Stream(download) => download.poll_frame(cx),
+            Self::Stream(download) => download.borrow_mut().poll_frame(cx),
             Self::None => Poll::Ready(None),
         }
     }
@@ -104,7 +115,10 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(body, _) => body.is_none(),
-            Self::Stream(download) => download.flight.is_none() && download.incoming.is_end_stream(),
+            Self::Stream(download) => {
+                let download = download.borrow();
+                download.flight.is_none() && download.is_end_stream()
+            }
             Self::None => true,
         }
     }
@@ -112,7 +126,9 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own(body, _) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
-            Self::Stream(download) => download.incoming.size_hint(),
+            Self::Stream(download) => {
+                download.borrow().incoming.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+            }
             Self::None => SizeHint::with_exact(0),
         }
     }
@@ -120,7 +136,11 @@ impl Body for ResponseBody {
 
 impl Download {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(Some(Err(CutOff))) };
+        if let Some(flight) = &self.flight {
+            flight.sentence.reader.asks();
+        }
+        match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 self.waiting = None;
                 if let Some(trailers) = frame.trailers_mut() {
@@ -128,8 +148,9 @@ impl Download {
                 }
                 if let (Some(data), Some(flight)) = (frame.data_ref(), &mut self.flight) {
                     flight.record.sent += data.len() as u64;
+                    flight.sentence.reader.got(data.len());
                 }
-                if self.incoming.is_end_stream() {
+                if self.is_end_stream() {
                     self.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -139,6 +160,11 @@ impl Download {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
+                // Sending both ways ends when either does.
+                let upload = self.flight.as_ref().and_then(|flight| flight.upload.as_ref());
+                if let Some(client) = upload.and_then(|upload| upload.take_failure()) {
+                    return self.cut_off(client);
+                }
                 let detail = format!("the response ended before its end: {}", cause(&error));
                 self.cut_off(Error::backend(Kind::HttpResponseIncomplete, Retry::Never, detail))
             }
@@ -149,11 +175,7 @@ impl Download {
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let Some(flight) = &self.flight else { return Poll::Pending };
         if let Poll::Ready(end) = flight.sentence.poll(cx) {
-            let error = match end {
-                End::Drained => Error::proxy(Kind::ConnectionTerminated, "the drain deadline came (server.drain)"),
-                _ => Error::proxy(Kind::HttpResponseTimeout, "the exchange took too long (limits.request_time)"),
-            };
-            return self.cut_off(error);
+            return self.cut_off(why(end));
         }
         // Silence counts from when the backend was first waited for, not from its last byte: between the two it may
         // have been the client that did not read.
@@ -179,12 +201,29 @@ impl Download {
         }
     }
 
+    /// Cuts the response off while nobody asks for more of it: the backend is let go at once, the client learns of it when it reads.
+    pub fn stop(&mut self, end: End) {
+        let Some(flight) = &self.flight else { return };
+        if let Some(upload) = &flight.upload {
+            upload.abandon();
+        }
+        let _ready = self.cut_off(why(end));
+        self.incoming = None;
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_some_and(Body::is_end_stream)
+    }
+
     /// The response is whole: the connection may serve others, and the record is closed.
     fn complete(&mut self) {
         let Some(mut flight) = self.flight.take() else { return };
         flight.record.end = End::Complete;
         if let Some(ending) = flight.ending() {
             ending.is_whole();
+        }
+        if let Some(lease) = &self.lease {
+            lease.endpoint().health.whole();
         }
         if let Some(lease) = self.lease.take()
             && flight.upload.as_ref().is_none_or(|upload| upload.is_finished())
@@ -194,11 +233,29 @@ impl Download {
     }
 
     fn cut_off(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        self.lease = None;
+        if let (Some(lease), Some(flight)) = (self.lease.take(), &self.flight)
+            && error.kind == Kind::HttpResponseIncomplete
+            && let Some(backend) = flight.backend()
+        {
+            backend.broke_off(lease.endpoint(), &error);
+        }
         if let Some(mut flight) = self.flight.take() {
             flight.record.end = End::Aborted;
             flight.fail(error);
         }
         Poll::Ready(Some(Err(CutOff)))
+    }
+}
+
+/// Why an exchange was stopped from outside.
+fn why(end: End) -> Error {
+    match end {
+        End::Drained => Error::proxy(Kind::ConnectionTerminated, "the drain deadline came (server.drain)"),
+        End::ClientGone => Error::client(
+            Kind::ConnectionWriteTimeout,
+            0,
+            "the client took nothing of the response (limits.body_idle_time)",
+        ),
+        _ => Error::proxy(Kind::HttpResponseTimeout, "the exchange took too long (limits.request_time)"),
     }
 }

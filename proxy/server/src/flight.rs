@@ -6,16 +6,17 @@
 use std::{
     cell::{Cell, RefCell},
     ops::{Deref, DerefMut},
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     task::Waker,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
-    backend::Endpoint,
+    backend::{Backend, Endpoint},
     client_io::Ending,
     connection::ClientConnection,
+    download::Download,
     error::{Error, Origin},
     http::guard::InFlight,
     lifeline::{Lifeline, Stage},
@@ -56,15 +57,80 @@ pub struct Sentence {
     pub waker: RefCell<Option<Waker>>,
     /// The connection it came on: ended as the last resort.
     pub connection: Rc<Lifeline>,
+    /// The response body once there is one: it is cut off where its reader does not ask for more of it.
+    pub download: RefCell<Weak<RefCell<Download>>>,
+    /// How the client takes the response.
+    pub reader: Reader,
+    asked: Cell<Option<Instant>>,
 }
 
+/// Whether the client takes the response, where its connection does not show it: on HTTP/2 a stream may stand still while others, or
+/// pings, move. Written at each piece of a body, looked at by the worker's tick, so that no piece has to read a clock.
+#[derive(Default)]
+pub struct Reader {
+    /// How long it may take nothing; `None`: not watched.
+    limit: Cell<Option<Duration>>,
+    /// Bytes of the piece that was given out last, unless the backend is being waited for.
+    given: Cell<Option<usize>>,
+    since: Cell<Option<Instant>>,
+}
+
+impl Reader {
+    /// It asks for the next piece.
+    pub fn asks(&self) {
+        self.given.set(None);
+        self.since.set(None);
+    }
+
+    /// It has got a piece of this many bytes.
+    pub fn got(&self, bytes: usize) {
+        self.given.set(Some(bytes));
+    }
+
+    /// Whether it has not asked for more since long ago, as seen by looks that come about once a second.
+    fn is_stalled(&self, now: Instant) -> bool {
+        /// A reader this slow takes its time with a large piece, and is none that stands still.
+        const BYTES_PER_SECOND: usize = 8 << 10;
+        let (Some(limit), Some(given)) = (self.limit.get(), self.given.get()) else { return false };
+        let Some(since) = self.since.get() else {
+            self.since.set(Some(now));
+            return false;
+        };
+        now.saturating_duration_since(since) >= limit + Duration::from_secs((given / BYTES_PER_SECOND) as u64)
+    }
+}
+
+/// How long the other exchanges of an HTTP/2 connection still have when it must end because of one.
+const LAST_PATIENCE: Duration = Duration::from_secs(30);
+
 impl Sentence {
-    /// Asks the exchange to stop. The second time, its connection is ended.
+    /// Asks the exchange to stop. The second time it is cut off. Not to be called while the list of open exchanges is borrowed.
     pub fn stop(&self, end: End) {
-        if self.ended.replace(Some(end)).is_some() {
-            self.connection.tell(Stage::End);
-        } else if let Some(waker) = self.waker.borrow_mut().take() {
+        if self.asked.get().is_some() {
+            return self.cut_off(end);
+        }
+        self.ended.set(Some(end));
+        self.asked.set(Some(Instant::now()));
+        if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
+        }
+    }
+
+    /// Ends the exchange whether anybody listens or not: alone on its connection with that, otherwise without harm to the others as far as
+    /// that can be. Not to be called while the list of open exchanges is borrowed.
+    pub fn cut_off(&self, end: End) {
+        self.ended.set(Some(end));
+        let asked = self.asked.get().unwrap_or_else(Instant::now);
+        self.asked.set(Some(asked));
+        let alone = self.connection.open.get() <= 1;
+        let download = self.download.borrow().upgrade();
+        if let Some(download) = &download {
+            download.borrow_mut().stop(end);
+        }
+        if alone || asked.elapsed() >= LAST_PATIENCE {
+            self.connection.tell(Stage::End);
+        } else if download.is_none() {
+            self.connection.tell(Stage::Stop);
         }
     }
 
@@ -95,8 +161,8 @@ impl Flight {
         begun: Instant,
         in_flight: Option<InFlight>,
     ) -> Self {
-        connection.open.set(connection.open.get() + 1);
         let (worker, lifeline) = (connection.worker.clone(), connection.place.lifeline.clone());
+        lifeline.open.set(lifeline.open.get() + 1);
         let mut flight = Self::begin_alone(worker, lifeline, view, record, begun);
         flight.connection = Some(connection);
         flight.in_flight = in_flight;
@@ -120,6 +186,9 @@ impl Flight {
             ended: Cell::new(None),
             waker: RefCell::new(None),
             connection: lifeline,
+            download: RefCell::default(),
+            reader: Reader::default(),
+            asked: Cell::new(None),
         });
         let key = worker.open.borrow_mut().insert(sentence.clone());
         Self {
@@ -151,6 +220,20 @@ impl Flight {
         self.endpoint = endpoint;
     }
 
+    /// Has the worker's tick see to it that the client takes the response. On HTTP/1 the connection itself does.
+    pub fn watch_reader(&self) {
+        if let Some(connection) = self.connection.as_ref().filter(|connection| connection.guard.is_none()) {
+            self.sentence.reader.limit.set(Some(connection.listener.config.limits.body_idle_time));
+        }
+    }
+
+    /// The backend it went to. Looked up: few ask, and keeping it would cost every exchange.
+    pub fn backend(&self) -> Option<&Backend> {
+        let name = self.record.backend.as_deref()?;
+        let mut backends = self.sentence.view.backends.values();
+        backends.find(|backend| *backend.name == *name).map(|backend| &**backend)
+    }
+
     /// How the connection ends when it ends now; `None` when the exchange is the whole connection.
     pub fn ending(&self) -> Option<&Ending> {
         self.connection.as_ref().map(|connection| &*connection.ending)
@@ -169,7 +252,8 @@ impl Drop for Flight {
     fn drop(&mut self) {
         self.at(None);
         if let Some(connection) = &self.connection {
-            connection.open.set(connection.open.get() - 1);
+            let open = &connection.place.lifeline.open;
+            open.set(open.get() - 1);
             connection.idle_since.set(Instant::now());
         }
         let worker = &self.worker;
@@ -240,6 +324,11 @@ impl Open {
         self.places.iter().flatten()
     }
 
+    /// Those whose client takes nothing of the response.
+    pub fn stalled(&self, now: Instant) -> Vec<Rc<Sentence>> {
+        self.all().filter(|sentence| sentence.reader.is_stalled(now)).cloned().collect()
+    }
+
     /// Those that must stop now: past their deadline, or on a route whose drain has ended.
     pub fn overdue(&self, now: Instant) -> Vec<(Rc<Sentence>, End)> {
         let overdue = |sentence: &Rc<Sentence>| {
@@ -250,5 +339,27 @@ impl Open {
             drained.then(|| (sentence.clone(), End::Drained))
         };
         self.places.iter().flatten().filter_map(overdue).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_stands_still_when_it_asks_for_nothing_for_long() {
+        let (reader, now) = (Reader::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        reader.got(100);
+        assert!(!reader.is_stalled(at(0)) && !reader.is_stalled(at(9999)), "not watched");
+        reader.limit.set(Some(Duration::from_secs(60)));
+        assert!(!reader.is_stalled(at(0)), "seen for the first time");
+        assert!(!reader.is_stalled(at(59)));
+        reader.asks();
+        assert!(!reader.is_stalled(at(61)), "the backend is waited for");
+        reader.got(81920);
+        assert!(!reader.is_stalled(at(100)));
+        assert!(!reader.is_stalled(at(169)), "a large piece takes its time");
+        assert!(reader.is_stalled(at(170)));
     }
 }

@@ -26,6 +26,8 @@ pub enum Stage {
 /// One connection's.
 #[derive(Debug)]
 pub struct Lifeline {
+    /// Exchanges open on it now.
+    pub open: Cell<usize>,
     listener: Arc<Lasting>,
     stage: Cell<Stage>,
     waker: RefCell<Option<Waker>>,
@@ -76,7 +78,8 @@ pub struct Place {
 impl Lifelines {
     /// Puts a connection on the list; `stage` is where it begins (a worker that drains still serves what was queued).
     pub fn add(self: &Rc<Self>, listener: Arc<Lasting>, stage: Stage) -> Place {
-        let lifeline = Rc::new(Lifeline { listener, stage: Cell::new(stage), waker: RefCell::new(None) });
+        let lifeline =
+            Rc::new(Lifeline { open: Cell::new(0), listener, stage: Cell::new(stage), waker: RefCell::new(None) });
         let mut places = self.places.borrow_mut();
         let key = match self.free.borrow_mut().pop() {
             Some(key) => {

@@ -250,10 +250,9 @@ impl Worker {
 
     /// Ends the exchanges whose connection `of` picks.
     fn drain(&self, of: impl Fn(&Lifeline) -> bool) {
-        for sentence in self.open.borrow().all() {
-            if of(&sentence.connection) {
-                sentence.stop(End::Drained);
-            }
+        let picked: Vec<_> = self.open.borrow().all().filter(|sentence| of(&sentence.connection)).cloned().collect();
+        for sentence in picked {
+            sentence.stop(End::Drained);
         }
     }
 
@@ -272,6 +271,11 @@ impl Worker {
         let overdue = self.open.borrow().overdue(now);
         for (sentence, end) in overdue {
             sentence.stop(end);
+        }
+        let stalled = self.open.borrow().stalled(now);
+        for sentence in stalled {
+            // Nobody would hear a word of warning: the body is not asked for more.
+            sentence.cut_off(End::ClientGone);
         }
     }
 }

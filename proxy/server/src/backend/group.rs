@@ -271,6 +271,17 @@ impl Backend {
         }
     }
 
+    /// A response of `endpoint` broke off after its head, which was a success. Only for breaks: a response in which nothing moves is as
+    /// often one that has nothing to say (an event stream) as one of an endpoint that hangs.
+    pub fn broke_off(&self, endpoint: &Endpoint, error: &Error) {
+        if let Some(length) = endpoint.health.broke_off(Instant::now(), &self.config.health, &error.detail) {
+            tracing::warn!(
+                backend = &*self.name, endpoint = %endpoint.address, reason = %error.detail,
+                "endpoint is left alone for {length:?}"
+            );
+        }
+    }
+
     fn other_family(&self, members: &Members, member: &Member, tried: &[u64], now: Instant) -> Option<Arc<Endpoint>> {
         self.followed[member.origin].as_ref()?;
         let address = member.endpoint.address;

@@ -18,6 +18,8 @@ use portcullis_config::backend::PassiveHealth;
 #[derive(Debug, Default)]
 pub struct Health {
     errors: AtomicU32,
+    /// Responses in a row that broke off. Counted apart from `errors`, because their heads were successes.
+    broken: AtomicU32,
     ejections: AtomicU32,
     /// Milliseconds since [`epoch`]; 0: not ejected.
     ejected_until: AtomicU64,
@@ -66,8 +68,32 @@ impl Health {
             return false;
         }
         self.errors.store(0, Relaxed);
-        self.ejections.store(0, Relaxed);
+        if self.broken.load(Relaxed) == 0 {
+            self.ejections.store(0, Relaxed);
+        }
         self.ejected_until.swap(0, Relaxed) != 0
+    }
+
+    /// A response came to its end.
+    pub fn whole(&self) {
+        if self.broken.load(Relaxed) != 0 {
+            self.broken.store(0, Relaxed);
+            self.ejections.store(0, Relaxed);
+        }
+    }
+
+    /// A response broke off after its head. Returns how long the endpoint is now ejected, if this was the one that did it. Heads in
+    /// between do not make up for it, whole responses do.
+    pub fn broke_off(&self, now: Instant, policy: &PassiveHealth, reason: &str) -> Option<Duration> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).replace_range(.., reason);
+        if policy.errors == 0 || self.ejected_until.load(Relaxed) != 0 {
+            return None;
+        }
+        if self.broken.fetch_add(1, Relaxed).saturating_add(1) < policy.errors {
+            return None;
+        }
+        // The count stays: the next one that breaks off after the ejection shows that nothing has changed.
+        Some(self.eject(now, policy))
     }
 
     /// The endpoint failed; `probe` says whether the failed exchange was the claimed probe. Returns how long the
@@ -139,6 +165,40 @@ mod tests {
         assert_eq!(health.standing(now), Standing::Good);
         assert_eq!(health.failure(false, now, &policy, "x"), Some(Duration::from_secs(1)));
         assert!(matches!(health.standing(now), Standing::Ejected(_)));
+    }
+
+    #[test]
+    fn responses_that_break_off_eject_though_their_heads_are_successes() {
+        for errors in [1, 3] {
+            let (health, policy, mut now) = (Health::default(), PassiveHealth { errors, ..policy() }, Instant::now());
+            for _ in 1..errors {
+                assert_eq!(health.broke_off(now, &policy, "x"), None);
+                health.success();
+            }
+            for expected in [1, 2, 3] {
+                assert_eq!(health.broke_off(now, &policy, "x"), Some(Duration::from_secs(expected)), "{errors}");
+                assert_eq!(health.broke_off(now, &policy, "x"), None, "others that were on their way");
+                now += Duration::from_secs(5);
+                assert!(health.claim_probe(now, &policy));
+                assert!(health.success());
+            }
+            health.whole();
+            for _ in 1..errors {
+                assert_eq!(health.broke_off(now, &policy, "x"), None);
+            }
+            assert_eq!(health.broke_off(now, &policy, "x"), Some(Duration::from_secs(1)));
+        }
+    }
+
+    #[test]
+    fn a_whole_response_makes_up_for_those_that_broke_off() {
+        let (health, policy, now) = (Health::default(), policy(), Instant::now());
+        for _ in 0..10 {
+            assert_eq!(health.broke_off(now, &policy, "x"), None);
+            assert_eq!(health.broke_off(now, &policy, "x"), None);
+            health.whole();
+        }
+        assert_eq!(health.standing(now), Standing::Good);
     }
 
     #[test]

@@ -454,6 +454,11 @@ impl Lease {
         }
     }
 
+    /// The endpoint at the other end.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.pool.endpoint
+    }
+
     /// Whether HTTP/2 is spoken.
     pub fn is_h2(&self) -> bool {
         matches!(self.kind, LeaseKind::Stream(_))

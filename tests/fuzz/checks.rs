@@ -1,0 +1,181 @@
+//! What holds for any bytes whatsoever: there is an answer, in time and without a panic, and it is one answer however the
+//! bytes come.
+//!
+//! The fuzz targets call these, and so do the scenarios in `fuzz.rs`, with the seeds and with mutations of them. Each file uses
+//! some of them.
+
+#![allow(dead_code)]
+
+use std::{net::IpAddr, time::Duration};
+
+use portcullis_config::load::{Source, parse};
+use portcullis_server::{
+    http::{
+        guard::{BodyLength, HeadFacts, Rules, check_head},
+        path::{check_query, normalise},
+    },
+    net::{
+        hello,
+        proxy_protocol::{self, Header, ProxyVersion},
+    },
+};
+
+/// The ClientHello peek.
+pub fn client_hello(bytes: &[u8]) {
+    let whole = hello::parse(bytes);
+    if let Ok(Some(hello)) = &whole {
+        if let Some(name) = hello.sni.as_deref() {
+            assert!(!name.is_empty() && !name.ends_with('.'), "{name:?}");
+            assert!(!name.bytes().any(|byte| byte.is_ascii_uppercase()), "{name:?}");
+            assert!(name.parse::<IpAddr>().is_err(), "{name:?} is an address");
+        }
+        assert!(hello.alpn().map(<[u8]>::len).sum::<usize>() < bytes.len());
+        assert!(!hello.newest_name().is_empty());
+    }
+    for cut in cuts(bytes) {
+        match (hello::parse(&bytes[..cut]), &whole) {
+            (Ok(None), _) | (Err(_), Err(_)) => {}
+            (Ok(Some(early)), Ok(Some(late))) => assert_eq!(early, *late, "after {cut} bytes"),
+            (early, late) => panic!("after {cut} bytes {early:?}, after all {late:?}"),
+        }
+    }
+}
+
+/// PROXY protocol headers.
+pub fn proxy_protocol(bytes: &[u8]) {
+    let whole = proxy_protocol::parse(bytes);
+    if let Ok(Some((header, length))) = &whole {
+        assert!(*length <= bytes.len());
+        assert!(matches!(proxy_protocol::parse(&bytes[..*length]), Ok(Some(same)) if same == (*header, *length)));
+        assert!(matches!(proxy_protocol::parse(&bytes[..length - 1]), Ok(None)), "it is whole only with its last byte");
+        if let Header::Proxied { client, local } = header {
+            for version in [ProxyVersion::V1, ProxyVersion::V2] {
+                let again = proxy_protocol::encode(version, *client, *local);
+                let Ok(Some((Header::Proxied { client: same, .. }, length))) = proxy_protocol::parse(&again) else {
+                    panic!("{header:?} is written as {again:?}, which is no header");
+                };
+                assert_eq!((same.ip().to_canonical(), same.port()), (client.ip().to_canonical(), client.port()));
+                assert_eq!(length, again.len());
+            }
+        }
+    }
+    for cut in cuts(bytes) {
+        match (proxy_protocol::parse(&bytes[..cut]), &whole) {
+            (Ok(None), _) | (Err(_), Err(_)) => {}
+            (Ok(Some(early)), Ok(Some(late))) => assert_eq!(early, *late, "after {cut} bytes"),
+            (early, late) => panic!("after {cut} bytes {early:?}, after all {late:?}"),
+        }
+    }
+}
+
+/// A configuration.
+pub fn config(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    match parse(&[Source { name: "fuzz.toml".into(), text }]) {
+        Ok(loaded) => assert!(!loaded.config.listeners.is_empty()),
+        Err(report) => {
+            assert!(!report.is_empty());
+            let text = report.to_string();
+            assert!(text.lines().count() > 1, "{text}");
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+            assert!(report.to_json().is_object());
+        }
+    }
+}
+
+/// HTTP/1 request heads.
+pub fn head(bytes: &[u8]) {
+    let rules = Rules {
+        header_bytes: 4096,
+        header_count: 32,
+        target_length: 1024,
+        header_time: Duration::from_secs(10),
+        idle_time: Duration::from_secs(75),
+    };
+    let whole = check_head(bytes, &rules);
+    match &whole {
+        Ok(Some(facts)) => {
+            assert!(facts.length <= bytes.len().min(rules.header_bytes + 2), "{facts:?}");
+            let head = &bytes[..facts.length];
+            assert_eq!(check_head(head, &rules).as_ref(), Ok(&Some(facts.clone())), "what follows changes nothing");
+            agrees(head, facts);
+        }
+        Ok(None) => {}
+        Err(refusal) => {
+            assert!([400, 408, 414, 431, 505].contains(&refusal.status), "{refusal:?}");
+            assert!(!refusal.reason.is_empty() && refusal.method.is_ascii() && refusal.target.is_ascii());
+        }
+    }
+    for cut in cuts(bytes) {
+        match (check_head(&bytes[..cut], &rules), &whole) {
+            (Ok(None), _) => {}
+            (Ok(Some(early)), Ok(Some(late))) => assert_eq!(early, *late, "after {cut} bytes"),
+            (Err(early), Err(late)) => assert_eq!(early.status, late.status, "after {cut} bytes: {early} {late}"),
+            (early, late) => panic!("after {cut} bytes {early:?}, after all {late:?}"),
+        }
+    }
+}
+
+/// What was let through means the same to the parser behind.
+fn agrees(head: &[u8], facts: &HeadFacts) {
+    let lines = head.split(|byte| *byte == b'\n');
+    let whole = lines.clone().take(lines.count() - 1);
+    for line in whole {
+        let (last, rest) = line.split_last().expect("a line ends with CR");
+        assert!(*last == b'\r' && !rest.contains(&b'\r'), "a bare CR or LF: {}", head.escape_ascii());
+    }
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut fields);
+    let parsed = request.parse(head);
+    assert_eq!(parsed, Ok(httparse::Status::Complete(facts.length)), "{}", head.escape_ascii());
+    assert_eq!(request.method.map(str::as_bytes), Some(&head[facts.method.clone()]));
+    assert_eq!(request.path.map(str::as_bytes), Some(&head[facts.target.clone()]));
+    assert_eq!(request.version, Some(u8::from(facts.http11)));
+    let values = |name: &str| {
+        let named = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        named.map(|field| field.value.trim_ascii()).collect::<Vec<_>>()
+    };
+    let (lengths, codings, hosts) = (values("content-length"), values("transfer-encoding"), values("host"));
+    match facts.body {
+        BodyLength::Known(length) => {
+            assert!(codings.is_empty() && lengths.len() == 1, "{}", head.escape_ascii());
+            assert_eq!(std::str::from_utf8(lengths[0]).ok().and_then(|text| text.parse().ok()), Some(length));
+        }
+        BodyLength::Chunked => assert!(lengths.is_empty() && codings.len() == 1, "{}", head.escape_ascii()),
+        BodyLength::None => {
+            assert!(codings.is_empty() && lengths.len() <= 1, "{}", head.escape_ascii());
+            assert!(lengths.iter().all(|length| length.iter().all(|byte| *byte == b'0')));
+        }
+    }
+    assert!(hosts.len() <= 1, "{}", head.escape_ascii());
+    assert_eq!(facts.host.clone().map(|host| &head[host]), hosts.first().copied());
+    assert!(!facts.http11 || hosts.len() == 1, "{}", head.escape_ascii());
+}
+
+/// Paths and queries of targets.
+pub fn path(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    // Whether it may be one is all that is asked.
+    _ = check_query(&text);
+    let Ok(path) = normalise(&text) else { return };
+    assert_eq!(normalise(&path).as_deref(), Ok(&*path), "the same again changes nothing");
+    assert!(path.len() <= text.len() + 1, "{text:?} became {path:?}");
+    if path == "*" {
+        return;
+    }
+    assert!(path.starts_with('/') && !path.contains("//"), "{text:?} became {path:?}");
+    assert!(!path.split('/').any(|segment| [".", ".."].contains(&segment)), "{text:?} became {path:?}");
+    for (at, _) in path.match_indices('%') {
+        let digits = &path[at + 1..at + 3];
+        assert!(digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')), "{text:?} became {path:?}");
+        let byte = u8::from_str_radix(digits, 16).expect("two hexadecimal digits are a byte");
+        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        assert!(byte != 0 && !plain, "{text:?} became {path:?}");
+    }
+}
+
+/// Where to cut: everywhere in what is short, at some places in what is long.
+fn cuts(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let step = bytes.len().div_ceil(40).max(1);
+    (0..bytes.len()).step_by(step).chain(bytes.len().checked_sub(1))
+}
