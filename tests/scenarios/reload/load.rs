@@ -1,6 +1,7 @@
 use portcullis_tests::{
     certificates::{authority, leaf},
     client::load::Load,
+    nameserver::Nameserver,
     origin::Origin,
     port::Port,
     proxy::Plan,
@@ -113,6 +114,36 @@ fn no_exchange_fails_while_a_backend_moves_by_reload() {
             let new = Origin::plan("o").at((loopback(next), port.number()).into()).start().await;
             proxy.set("origin", new.address());
             proxy.apply(PLAIN).await;
+            eventually("the old one is drained", async || (running.open() == 0).then_some(())).await;
+            running = new;
+            load.go_on(30).await;
+        }
+        load.stop_unharmed().await;
+    });
+}
+
+#[test]
+fn no_exchange_fails_while_names_and_configuration_change_together() {
+    scenario(async {
+        let _alone = alone().await;
+        let port = Port::reserve();
+        let origin = async |n: u8| Origin::plan("o").at((loopback(n), port.number()).into()).start().await;
+        let nameserver = Nameserver::start().await;
+        nameserver.set("app.internal", &[loopback(2)]);
+        let text = PLAIN.replace("@origin@", "app.internal:@port@")
+            + "\n[[dns.zone]]\nsuffix = \"internal\"\nnameservers = [\"@nameserver@\"]\n[dns]\nttl_ceiling = \"@ceiling@\"\n";
+        let plan = Plan::new(&*text).set("nameserver", nameserver.address()).set("port", port.number());
+        let mut running = origin(2).await;
+        let mut proxy = plan.set("ceiling", "60s").start().await;
+        let load = Load::plain(proxy.address("http"), HOST, "/load", 6);
+        load.go_on(30).await;
+        for next in [3, 4, 5, 6] {
+            let new = origin(next).await;
+            nameserver.set("app.internal", &[loopback(next)]);
+            // How names are looked up changes, and so who looks them up; the backend changes too.
+            proxy.set("ceiling", format!("{}s", 60 + next));
+            proxy.apply(&text.replace("endpoints =", &format!("retries = {next}\nendpoints ="))).await;
+            eventually("the new address has work", async || (new.count() > 0).then_some(())).await;
             eventually("the old one is drained", async || (running.open() == 0).then_some(())).await;
             running = new;
             load.go_on(30).await;

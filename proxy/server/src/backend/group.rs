@@ -214,32 +214,30 @@ impl Backend {
         /// A nameserver nearby answers in about a millisecond; one that does not is not worth an exchange's time.
         const WAIT: Duration = Duration::from_secs(2);
         const LOOK_EVERY: Duration = Duration::from_millis(5);
+        /// The list of endpoints is made a moment after the answer is there.
+        const LISTED: Duration = Duration::from_millis(20);
         let failed = self.made + Duration::from_micros(self.failed_at.load(Relaxed));
-        let outdated = || {
-            let names = self.followed.iter().flatten().filter(|followed| !followed.is_fixed());
-            names.map(Followed::current).any(|answer| answer.at <= failed)
-        };
-        if !outdated() {
-            // The look-up after the last failure said nothing new: waiting for another would only delay the answer.
+        let names = || self.followed.iter().flatten().filter(|followed| !followed.is_fixed());
+        let times = || names().map(|followed| followed.current().at);
+        // When the last name was answered, once each has been since that failure.
+        let answered = || times().max().filter(|_| times().all(|at| at > failed));
+        if names().next().is_none() {
             return self.has_other(tried, Instant::now());
         }
-        self.followed.iter().flatten().for_each(Followed::hurry);
+        if answered().is_none() {
+            names().for_each(Followed::hurry);
+        }
         let until = Instant::now() + WAIT.min(self.config.time.connect);
         let until = total.map_or(until, |total| total.min(until));
-        let mut answered = None;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
             let now = Instant::now();
             if self.has_other(tried, now) {
                 return true;
             }
-            if answered.is_none() && !outdated() {
-                answered = Some(now);
-            }
-            // The list of endpoints is made a moment after the answer is there.
-            if now >= until || answered.is_some_and(|at| now >= at + 4 * LOOK_EVERY) {
+            if now >= until || answered().is_some_and(|at| now >= at + LISTED) {
                 return false;
             }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
