@@ -88,13 +88,10 @@ async fn endpoint(flight: &mut Flight, backend: &Arc<Backend>) -> Result<Connect
     let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
     let mut last = None;
     let mut looked_again = false;
-    let mut left = backend.config.retries + 1;
+    let mut left = backend.config.retries;
     loop {
         let chosen = match backend.choose(flight.worker().index, &tried, Instant::now()) {
-            Ok(chosen) if left > 0 => chosen,
-            Ok(_) => {
-                return Err(last.unwrap_or_else(|| Error::proxy(Kind::ProxyInternalError, "no endpoint was tried")));
-            }
+            Ok(chosen) => chosen,
             Err(none) => {
                 if !looked_again {
                     looked_again = true;
@@ -105,7 +102,6 @@ async fn endpoint(flight: &mut Flight, backend: &Arc<Backend>) -> Result<Connect
                 return Err(last.unwrap_or(none));
             }
         };
-        left -= 1;
         flight.record.attempts.push(Attempt::new(&chosen));
         flight.at(Some(chosen.endpoint.clone()));
         let begun = Instant::now();
@@ -127,6 +123,11 @@ async fn endpoint(flight: &mut Flight, backend: &Arc<Backend>) -> Result<Connect
                 if let Some(attempt) = attempt {
                     attempt.error = Some(error.clone());
                 }
+                // Whether this was the last one is for the next choice to say; retries are for trying others.
+                if left == 0 && backend.has_other(&tried, Instant::now()) {
+                    return Err(error);
+                }
+                left = left.saturating_sub(1);
                 last = Some(error);
             }
         }
