@@ -1,10 +1,7 @@
 //! What holds for any bytes whatsoever: there is an answer, in time and without a panic, and it is one answer however the
 //! bytes come.
 //!
-//! The fuzz targets call these, and so do the scenarios in `fuzz.rs`, with the seeds and with mutations of them. Each file uses
-//! some of them.
-
-#![allow(dead_code)]
+//! The fuzz targets call these, and so do the scenarios in `fuzz.rs`, with the seeds and with mutations of them.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -20,8 +17,27 @@ use portcullis_server::{
     },
 };
 
+/// What is asked of some bytes; panics where it does not hold.
+type Check = fn(&[u8]);
+
+/// Each by the name of its fuzz target.
+pub const CHECKS: [(&str, Check); 5] = [
+    ("client_hello", client_hello),
+    ("config", config),
+    ("head", head),
+    ("path", path),
+    ("proxy_protocol", proxy_protocol),
+];
+
+/// Runs the check of a fuzz target.
+pub fn check(target: &str, bytes: &[u8]) {
+    let (_, check) =
+        CHECKS.into_iter().find(|(name, _)| *name == target).expect("a fuzz target has a check of its name");
+    check(bytes);
+}
+
 /// The ClientHello peek.
-pub fn client_hello(bytes: &[u8]) {
+fn client_hello(bytes: &[u8]) {
     let whole = hello::parse(bytes);
     if let Ok(Some(hello)) = &whole {
         if let Some(name) = hello.sni.as_deref() {
@@ -42,7 +58,7 @@ pub fn client_hello(bytes: &[u8]) {
 }
 
 /// PROXY protocol headers.
-pub fn proxy_protocol(bytes: &[u8]) {
+fn proxy_protocol(bytes: &[u8]) {
     let whole = proxy_protocol::parse(bytes);
     if let Ok(Some((header, length))) = &whole {
         assert!(*length <= bytes.len());
@@ -69,7 +85,7 @@ pub fn proxy_protocol(bytes: &[u8]) {
 }
 
 /// A configuration.
-pub fn config(bytes: &[u8]) {
+fn config(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();
     match parse(&[Source { name: "fuzz.toml".into(), text }]) {
         Ok(loaded) => assert!(!loaded.config.listeners.is_empty()),
@@ -84,7 +100,7 @@ pub fn config(bytes: &[u8]) {
 }
 
 /// HTTP/1 request heads.
-pub fn head(bytes: &[u8]) {
+fn head(bytes: &[u8]) {
     let rules = Rules {
         header_bytes: 4096,
         header_count: 32,
@@ -153,7 +169,7 @@ fn agrees(head: &[u8], facts: &HeadFacts) {
 }
 
 /// Paths and queries of targets.
-pub fn path(bytes: &[u8]) {
+fn path(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     // Whether it may be one is all that is asked.
     _ = check_query(&text);

@@ -10,17 +10,6 @@ use std::collections::BTreeSet;
 
 use portcullis_tests::repository::{blocks, read, root};
 
-/// A fuzz target.
-type Check = fn(&[u8]);
-
-const TARGETS: [(&str, Check); 5] = [
-    ("client_hello", checks::client_hello),
-    ("config", checks::config),
-    ("head", checks::head),
-    ("path", checks::path),
-    ("proxy_protocol", checks::proxy_protocol),
-];
-
 /// The seeds of a target.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = root().join("tests/fuzz/seeds").join(target);
@@ -48,9 +37,9 @@ impl Drop for Shown<'_> {
     }
 }
 
-fn run(check: Check, input: &[u8]) {
+fn run(target: &str, input: &[u8]) {
     let _shown = Shown(input);
-    check(input);
+    checks::check(target, input);
 }
 
 /// One to a few changes, as a fuzzer makes them.
@@ -84,16 +73,15 @@ fn mutate(random: &mut fastrand::Rng, seed: &[u8], other: &[u8]) -> Vec<u8> {
 
 /// The seeds and `count` mutations of them.
 fn feed(target: &str, count: usize) {
-    let (_, check) = TARGETS.into_iter().find(|(name, _)| *name == target).unwrap();
     let seeds = seeds(target);
     for seed in &seeds {
-        run(check, seed);
+        run(target, seed);
     }
     let mut random = fastrand::Rng::with_seed(0x706f_7274);
     for _ in 0..count {
         let seed = &seeds[random.usize(..seeds.len())];
         let other = &seeds[random.usize(..seeds.len())];
-        run(check, &mutate(&mut random, seed, other));
+        run(target, &mutate(&mut random, seed, other));
     }
 }
 
@@ -128,7 +116,7 @@ fn every_target_is_fed_here_too() {
         let entries = std::fs::read_dir(root().join("tests/fuzz").join(path)).unwrap();
         entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect()
     };
-    let fed: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let fed: BTreeSet<String> = checks::CHECKS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(names("fuzz_targets"), fed);
     assert_eq!(names("seeds"), fed);
 }

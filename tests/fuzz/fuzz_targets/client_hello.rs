@@ -3,4 +3,4 @@
 #[path = "../checks.rs"]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::client_hello(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::check("client_hello", bytes));
