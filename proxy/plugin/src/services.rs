@@ -1,0 +1,3 @@
+//! What guests may call, once granted.
+
+pub mod metrics;
