@@ -36,8 +36,8 @@ macro_rules! export {
 
             #[cfg(target_family = "wasm")]
             type Exported = $crate::Exported<$plugin>;
-    #[cfg(target_family = "wasm")]
-            $crate::bindings::export!(Exported with_types_in $crate::bindings);
+            #[cfg(target_family = "wasm")]
+    $crate::bindings::export!(Exported with_types_in $crate::bindings);
             let _ = MANIFEST;
         };
     };

@@ -62,6 +62,7 @@ mod plugin;
 mod response;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod valid;
 mod wants;
 
 #[doc(hidden)]
@@ -72,5 +73,6 @@ pub use self::{
     },
     host::{clock, connection, http, key_value, log, metrics, random},
     plugin::{NoConfig, Plugin},
+    valid::check_name,
     wants::{Body, Holding, Wants},
 };
