@@ -60,6 +60,7 @@ mod head;
 mod host;
 mod plugin;
 mod response;
+pub mod settings;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod valid;
