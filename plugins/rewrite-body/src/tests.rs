@@ -16,11 +16,11 @@ fn html() -> ResponseHead {
 /// The body as the client gets it, whichever way it was divided.
 fn rewritten(config: &str, body: &str) -> String {
     let plugin = Plugin::<RewriteBody>::configure(config).unwrap();
-    let outcome = every_split(body.as_bytes(), |pieces| {
+    let outcome = every_split(body.as_bytes(), |pieces, end| {
         let mut exchange = plugin.exchange();
         exchange.request_head(&RequestHead::get_request("/"));
         exchange.response_head(&html());
-        exchange.response_pieces(pieces, &end())
+        exchange.response_pieces(pieces, end)
     });
     assert_eq!(outcome.verdict, None);
     String::from_utf8(outcome.data).unwrap()
@@ -119,10 +119,10 @@ fn what_was_put_in_is_not_searched_again() {
 fn bytes_that_are_no_text_pass() {
     let plugin = Plugin::<RewriteBody>::configure(r#"{"replace": [{"literal": "é", "with": "e"}]}"#).unwrap();
     let body = b"\xff\xc3\xa9\xc3\xfe\xc3\xa9\xa9";
-    let outcome = every_split(body, |pieces| {
+    let outcome = every_split(body, |pieces, end| {
         let mut exchange = plugin.exchange();
         exchange.response_head(&html());
-        exchange.response_pieces(pieces, &end())
+        exchange.response_pieces(pieces, end)
     });
     assert_eq!(outcome.data, b"\xffe\xc3\xfee\xa9");
 }
@@ -194,10 +194,10 @@ fn request_bodies_are_rewritten_where_asked() {
         .field("content-type", "application/json")
         .field("digest", "x")
         .field("accept-encoding", "gzip");
-    let outcome = every_split(br#"{"a": "my secret", "b": "secretsecret"}"#, |pieces| {
+    let outcome = every_split(br#"{"a": "my secret", "b": "secretsecret"}"#, |pieces, end| {
         let mut exchange = plugin.exchange();
         assert_eq!(exchange.request_head(&head), Edits::new().remove("digest").into());
-        exchange.request_pieces(pieces, &end())
+        exchange.request_pieces(pieces, end)
     });
     assert_eq!(outcome.data, br#"{"a": "my ***", "b": "******"}"#);
 }
