@@ -51,12 +51,20 @@ pub fn key(value: &Value) -> Result<Key, String> {
     Key::new(jwk.kid, material, algorithms)
 }
 
-/// The keys of a set (`{"keys": [...]}`) that can be used, with their JSON, and why the others cannot.
+/// A set, read.
+pub struct Set<'a> {
+    /// The keys that can be used, with their JSON.
+    pub usable: Vec<(Key, &'a Value)>,
+    /// Why the others cannot.
+    pub refused: Vec<String>,
+}
+
+/// Reads a set (`{"keys": [...]}`).
 ///
 /// # Errors
 ///
 /// Half a sentence: it is no set, or one of more than a hundred keys.
-pub fn set(value: &Value) -> Result<(Vec<(Key, &Value)>, Vec<String>), String> {
+pub fn set(value: &Value) -> Result<Set<'_>, String> {
     let keys = value.get("keys").and_then(Value::as_array).ok_or("it is no key set: there is no array `keys`")?;
     if keys.len() > 100 {
         return Err(format!("it has {} keys, more than 100", keys.len()));
@@ -68,7 +76,7 @@ pub fn set(value: &Value) -> Result<(Vec<(Key, &Value)>, Vec<String>), String> {
             Err(reason) => refused.push(format!("keys[{at}]: {reason}")),
         }
     }
-    Ok((usable, refused))
+    Ok(Set { usable, refused })
 }
 
 /// A public key as PEM: `PUBLIC KEY` of any kind, or `RSA PUBLIC KEY`.

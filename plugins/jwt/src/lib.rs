@@ -92,23 +92,11 @@ impl Jwt {
         }
     }
 
-    /// Puts claims into fields, in place of whatever the client wrote there. Servers that turn names into variables (CGI and its
-    /// heirs) cannot tell `x_user` from `x-user`, so that goes too.
+    /// Puts claims into fields, in place of whatever the client wrote there.
     fn forward(&self, head: &RequestHead, claims: &Claims) -> Result<Edits, Refusal> {
         let mut edits = Edits::new();
         for (name, claim) in &self.settings.forward {
-            for field in &head.fields {
-                if field.name != *name
-                    && field.name.len() == name.len()
-                    && field.name.replace('_', "-") == name.replace('_', "-")
-                {
-                    edits = edits.remove(field.name.as_str());
-                }
-            }
-            edits = match claims::field(claims, claim)? {
-                Some(value) => edits.set(name.as_str(), value),
-                None => edits.remove(name.as_str()),
-            };
+            edits = name.vouch(claims::field(claims, claim)?, head, edits);
         }
         Ok(edits)
     }

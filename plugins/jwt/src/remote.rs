@@ -193,9 +193,9 @@ impl Set {
 /// The keys of a set that can be used, and the JSON of those alone.
 fn read(json: &[u8]) -> Result<(Vec<Key>, Vec<u8>), String> {
     let value: Value = serde_json::from_slice(json).map_err(|error| format!("it is no JSON: {error}"))?;
-    let (keys, refused) = jwk::set(&value)?;
+    let jwk::Set { usable, refused } = jwk::set(&value)?;
     // A secret that everybody can fetch is none.
-    let (keys, values): (Vec<Key>, Vec<&Value>) = keys.into_iter().filter(|(key, _)| !key.is_secret()).unzip();
+    let (keys, values): (Vec<Key>, Vec<&Value>) = usable.into_iter().filter(|(key, _)| !key.is_secret()).unzip();
     if keys.is_empty() {
         return Err(format!(
             "none of its keys can be used: {}",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64ct::{Base64, Encoding};
-use portcullis_sdk::settings::Millis;
+use portcullis_sdk::settings::{FieldName, Millis};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::{
     jwk,
     key::{Key, Material},
     remote::{self, Remote},
-    source::{Source, is_token},
+    source::Source,
 };
 
 /// The plugin's table.
@@ -84,8 +84,8 @@ pub struct Settings {
     pub rules: Rules,
     /// What `typ` may say, lower case and without `application/`; anything, if empty.
     pub types: Vec<String>,
-    /// Fields for the backend, in lower case, and the claim that each is of.
-    pub forward: Vec<(String, String)>,
+    /// Fields for the backend, and the claim that each is of.
+    pub forward: Vec<(FieldName, String)>,
 }
 
 impl TryFrom<Config> for Settings {
@@ -154,12 +154,12 @@ fn keys(configs: Vec<KeyConfig>, jwks: Option<&Value>) -> Result<Vec<Key>, Strin
         keys.push(key(config).map_err(|reason| format!("`keys[{at}]`: {reason}"))?);
     }
     if let Some(value) = jwks {
-        let (set, refused) = jwk::set(value).map_err(|reason| format!("`jwks`: {reason}"))?;
+        let jwk::Set { usable, refused } = jwk::set(value).map_err(|reason| format!("`jwks`: {reason}"))?;
         // Of one's own set every key should be of use; of an issuer's, those for encryption are passed over.
         if let Some(reason) = refused.first() {
             return Err(format!("`jwks.{reason}"));
         }
-        keys.extend(set.into_iter().map(|(key, _)| key));
+        keys.extend(usable.into_iter().map(|(key, _)| key));
     }
     Ok(keys)
 }
@@ -183,26 +183,10 @@ fn key(config: KeyConfig) -> Result<Key, String> {
     }
 }
 
-/// Fields that are the proxy's own: those of the connection and of the message's frame, and the host.
-const NOT_OURS: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-fn forward(table: BTreeMap<String, String>) -> Result<Vec<(String, String)>, String> {
-    let mut fields: Vec<(String, String)> = Vec::with_capacity(table.len());
+fn forward(table: BTreeMap<String, String>) -> Result<Vec<(FieldName, String)>, String> {
+    let mut fields: Vec<(FieldName, String)> = Vec::with_capacity(table.len());
     for (field, claim) in table {
-        let name = field.to_ascii_lowercase();
-        if name.is_empty() || !name.bytes().all(is_token) || NOT_OURS.contains(&name.as_str()) {
-            return Err(format!("`forward` has {field:?}, which is no field for a claim: write one like \"x-user\""));
-        }
+        let name: FieldName = field.parse().map_err(|error| format!("`forward`: {error}"))?;
         if fields.iter().any(|(other, _)| *other == name) {
             return Err(format!("`forward` has {field:?} twice: names of fields are read in any case"));
         }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use portcullis_sdk::{Edits, RequestHead};
+use portcullis_sdk::{Edits, RequestHead, settings};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::refusal::Refusal;
@@ -24,7 +24,7 @@ impl FromStr for Source {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let token = |name: &str| !name.is_empty() && name.bytes().all(is_token);
+        let token = settings::is_token;
         Ok(match text.split_once(':') {
             None if text == "bearer" => Self::Bearer,
             Some(("header", name)) if token(name) && !name.eq_ignore_ascii_case("authorization") => {
@@ -132,11 +132,6 @@ fn without_parameter(target: &str, name: &str) -> String {
     let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
     let others: Vec<_> = query.split('&').filter(|pair| value(pair.as_bytes(), name).is_none()).collect();
     if others.is_empty() { path.to_owned() } else { format!("{path}?{}", others.join("&")) }
-}
-
-/// Whether a byte may be part of a field's name (RFC 9110 section 5.6.2).
-pub fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

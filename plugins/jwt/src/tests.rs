@@ -211,7 +211,10 @@ fn mistakes_name_their_key() {
         (r#"{"remote": {"backend": "b", "target": "/x"}, "scopes": ["a b"]}"#, "`scopes`"),
         (r#"{"remote": {"backend": "b", "target": "/x"}, "algorithms": []}"#, "`algorithms` is empty"),
         (r#"{"remote": {"backend": "b", "target": "/x"}, "claims": {"role": []}}"#, "`claims.role` is empty"),
-        (r#"{"remote": {"backend": "b", "target": "/x"}, "forward": {"host": "sub"}}"#, "`forward` has \"host\""),
+        (
+            r#"{"remote": {"backend": "b", "target": "/x"}, "forward": {"host": "sub"}}"#,
+            "`forward`: \"host\" belongs to the proxy",
+        ),
         (r#"{"remote": {"backend": "b", "target": "/x"}, "forward": {"X-A": "sub", "x-a": "b"}}"#, "twice"),
         (r#"{"remote": {"backend": "b", "target": "/x"}, "issuer": "x"}"#, "unknown field `issuer`"),
     ] {
