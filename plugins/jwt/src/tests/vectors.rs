@@ -141,6 +141,33 @@ fn a_key_is_used_with_its_own_algorithms_only() {
     }
 }
 
+#[test]
+fn no_letter_of_a_token_can_be_changed() {
+    let secret = json!({"keys": [{"secret": super::SECRET}]});
+    let signed = super::token(r#"{"alg":"HS256"}"#, r#"{"exp":4102444800}"#);
+    nothing_else_passes(&secret, &signed, 1);
+    // Natively and not optimised, these take milliseconds each.
+    for (vector, algorithm) in [(1, "ES256"), (3, "EdDSA")] {
+        let vector = &all()[vector];
+        nothing_else_passes(&json!({"keys": [{"pem": vector.pem}]}), &vector.tokens[algorithm], 13);
+    }
+}
+
+/// Changes every letter, or one of `step`.
+fn nothing_else_passes(config: &Value, token: &str, step: usize) {
+    let plugin = plugin(&config.to_string());
+    assert_eq!(plugin.exchange().request_head(&bearing(token)), Verdict::Continue);
+    for at in (0..token.len()).step_by(step) {
+        for other in ["A", "b", "_", ".", "=", " ", "\u{e9}", ""] {
+            let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+            if changed != *token {
+                assert_eq!(refusal(&plugin, &bearing(&changed)).status, 401, "{changed}");
+            }
+        }
+        assert_eq!(refusal(&plugin, &bearing(&token[..at])).status, 401);
+    }
+}
+
 /// The old attack: a token "signed" with HMAC, the secret being the text of the public key, which everybody has.
 #[test]
 fn a_public_key_is_no_secret() {
