@@ -9,12 +9,14 @@ mod remote;
 mod settings;
 mod source;
 mod token;
+mod verified;
 
 use claims::Claims;
 use portcullis_sdk::{Edits, Plugin, RequestHead, Verdict, Wants, clock};
 use refusal::Refusal;
 use settings::{Config, Settings, media_type};
 use token::Token;
+use verified::Verified;
 
 /// Keys tried for one token, at most. Only tokens without `kid` come to more than one or two.
 const TRIES: usize = 8;
@@ -23,6 +25,7 @@ const TRIES: usize = 8;
 pub struct Jwt {
     settings: Settings,
     scopes: String,
+    verified: Verified,
 }
 
 impl Plugin for Jwt {
@@ -32,7 +35,7 @@ impl Plugin for Jwt {
     fn configure(config: Config) -> Result<Self, String> {
         let settings = Settings::try_from(config)?;
         let scopes = settings.rules.scopes.join(" ");
-        Ok(Self { settings, scopes })
+        Ok(Self { settings, scopes, verified: Verified::new() })
     }
 
     fn wants(&self) -> Wants {
@@ -71,7 +74,7 @@ impl Jwt {
             return Err(Refusal::Token("the token is of another type"));
         }
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        if !self.is_signed(&token, now_ms)? {
+        if !self.is_signed(text, &token, now_ms)? {
             return Err(Refusal::Token("the token's signature does not hold"));
         }
         let claims = token.claims().map_err(Refusal::Token)?;
@@ -79,16 +82,24 @@ impl Jwt {
         Ok(claims)
     }
 
-    fn is_signed(&self, token: &Token<'_>, now: u64) -> Result<bool, Refusal> {
+    fn is_signed(&self, text: &str, token: &Token<'_>, now: u64) -> Result<bool, Refusal> {
+        let known = verified::Token::of(text);
         let fits = |key: &key::Key| key.fits(token.algorithm, token.key_id.as_deref());
-        let signed =
-            |keys: &[key::Key]| keys.iter().filter(|key| fits(key)).take(TRIES).any(|key| token.is_signed_by(key));
-        if signed(&self.settings.keys) {
+        let signed = |keys: &[key::Key], number: u64| {
+            let good = self.verified.has(known, number)
+                || keys.iter().filter(|key| fits(key)).take(TRIES).any(|key| token.is_signed_by(key));
+            if good {
+                self.verified.remember(known, number);
+            }
+            good
+        };
+        if signed(&self.settings.keys, 0) {
             return Ok(true);
         }
         match &self.settings.remote {
             None => Ok(false),
-            Some(remote) => remote.keys(now, fits).map(|set| signed(&set.keys)).ok_or(Refusal::NoKeys),
+            // A key that is gone from the set signs nothing any more: every set that was fetched is another one.
+            Some(remote) => remote.keys(now, fits).map(|set| signed(&set.keys, set.fetched)).ok_or(Refusal::NoKeys),
         }
     }
 

@@ -68,7 +68,7 @@ pub struct Set {
     /// Those that can be used.
     pub keys: Vec<Key>,
     /// Milliseconds since 1970.
-    fetched: u64,
+    pub fetched: u64,
 }
 
 /// The set as all instances share it: eight bytes of when it came, then its JSON.

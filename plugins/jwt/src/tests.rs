@@ -63,6 +63,15 @@ fn a_signed_token_passes() {
 }
 
 #[test]
+fn a_token_that_was_good_is_looked_at_again() {
+    let plugin = with_secret("");
+    let token = good();
+    assert_eq!(plugin.exchange().request_head(&bearing(&token)), Verdict::Continue);
+    testing::advance(Duration::from_secs(60 + 30));
+    assert_eq!(refusal(&plugin, &bearing(&token)).status, 401, "it has expired");
+}
+
+#[test]
 fn without_a_token_the_client_is_asked_for_one() {
     let response = refusal(&with_secret(""), &RequestHead::get_request("/"));
     assert_eq!((response.status, response.get("www-authenticate")), (401, Some("Bearer")));

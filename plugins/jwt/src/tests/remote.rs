@@ -132,6 +132,17 @@ fn an_unknown_key_is_looked_for_but_not_on_every_request() {
 }
 
 #[test]
+fn a_key_that_the_issuer_takes_back_opens_nothing_any_more() {
+    let (vector, token) = es256();
+    let issuer = issuer(&[("a", &vector)]);
+    let plugin = plugin(CONFIG);
+    assert!(passes(&plugin, &token) && passes(&plugin, &token));
+    publish(&issuer, &[("b", &vectors::all()[3])]);
+    testing::advance(Duration::from_secs(601));
+    assert_eq!(refusal(&plugin, &bearing(&token)).status, 401);
+}
+
+#[test]
 fn keys_that_cannot_be_used_are_passed_over() {
     let (vector, token) = es256();
     let issuer = issuer(&[]);
