@@ -48,7 +48,15 @@ fn client_hello(bytes: &[u8]) {
         assert!(hello.alpn().map(<[u8]>::len).sum::<usize>() < bytes.len());
         assert!(!hello.newest_name().is_empty());
     }
+    let fingerprint = hello::ja4(bytes);
+    if let Some(text) = &fingerprint {
+        assert!(!matches!(whole, Ok(None)), "{text} of a part");
+        assert!(text.len() == 36 && text.is_ascii(), "{text}");
+    }
     for cut in cuts(bytes) {
+        if let Some(early) = hello::ja4(&bytes[..cut]) {
+            assert_eq!(Some(early), fingerprint, "after {cut} bytes");
+        }
         match (hello::parse(&bytes[..cut]), &whole) {
             (Ok(None), _) | (Err(_), Err(_)) => {}
             (Ok(Some(early)), Ok(Some(late))) => assert_eq!(early, *late, "after {cut} bytes"),

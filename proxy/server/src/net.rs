@@ -5,6 +5,7 @@
 pub mod bind;
 pub mod copy;
 pub mod hello;
+mod ja4;
 mod pipe;
 pub mod proxy_protocol;
 pub mod rewind;

@@ -14,6 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use super::ja4::{Transport, fingerprint};
 use crate::error::{Error, Kind};
 
 /// What a ClientHello says, as far as we ask.
@@ -110,7 +111,7 @@ pub async fn read<IO: AsyncRead + Unpin>(
 ) -> Result<Hello, HelloError> {
     let mut records = Records::default();
     loop {
-        if let Some(hello) = records.advance(buffer)? {
+        if let Some(hello) = records.advance(buffer, parse_body)? {
             return Ok(hello);
         }
         // Most hellos fit into the first read. The room bounds how far past [`LIMIT`] the buffer can grow.
@@ -126,7 +127,14 @@ pub async fn read<IO: AsyncRead + Unpin>(
 
 /// The ClientHello at the front of `bytes`; `None` while it is not whole. Opens no socket, reads no clock.
 pub fn parse(bytes: &[u8]) -> Result<Option<Hello>, HelloError> {
-    Records::default().advance(bytes)
+    Records::default().advance(bytes, parse_body)
+}
+
+/// The JA4 fingerprint of the ClientHello at the front of `bytes`, in its 36 characters; `None` where [`parse`] finds no whole one, and where
+/// a part is broken that only the fingerprint asks for. It is not part of [`Hello`] because it takes two hashes and a sort, and few ask.
+pub fn ja4(bytes: &[u8]) -> Option<Arc<str>> {
+    let fingerprint = |body: &[u8]| fingerprint(body, Transport::Tcp).ok_or(HelloError::Malformed("extensions"));
+    Records::default().advance(bytes, fingerprint).ok()?
 }
 
 /// Where the walk over the records stands. It goes on where it stopped, so that a client that sends a byte at a
@@ -140,7 +148,12 @@ struct Records {
 }
 
 impl Records {
-    fn advance(&mut self, bytes: &[u8]) -> Result<Option<Hello>, HelloError> {
+    /// What `read` makes of the message's body, once it is whole.
+    fn advance<T>(
+        &mut self,
+        bytes: &[u8],
+        read: impl Fn(&[u8]) -> Result<T, HelloError>,
+    ) -> Result<Option<T>, HelloError> {
         if self.next == 0 {
             check_start(bytes)?;
         }
@@ -165,11 +178,11 @@ impl Records {
             self.next = end;
             let whole = if self.gathered.is_empty() { message(fragment)? } else { None };
             if let Some(body) = whole {
-                return parse_body(body).map(Some);
+                return read(body).map(Some);
             }
             self.gathered.extend_from_slice(fragment);
             if let Some(body) = message(&self.gathered)? {
-                return parse_body(body).map(Some);
+                return read(body).map(Some);
             }
         }
         Ok(None)
@@ -294,29 +307,29 @@ fn newest_version(content: &[u8]) -> Result<Option<u16>, HelloError> {
 }
 
 /// Takes fields off the front; `None` where too few bytes are left.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (field, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(field)
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub(super) fn u8(&mut self) -> Option<u8> {
         self.take(1).map(|field| field[0])
     }
 
-    fn u16(&mut self) -> Option<u16> {
+    pub(super) fn u16(&mut self) -> Option<u16> {
         self.take(2).map(|field| u16::from_be_bytes([field[0], field[1]]))
     }
 
-    fn vector8(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn vector8(&mut self) -> Option<&'a [u8]> {
         let length = self.u8()?;
         self.take(length.into())
     }
 
-    fn vector16(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn vector16(&mut self) -> Option<&'a [u8]> {
         let length = self.u16()?;
         self.take(length.into())
     }
@@ -326,9 +339,9 @@ const READ: usize = 2048;
 const RECORD_HEADER: usize = 5;
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
-const SERVER_NAME: u16 = 0;
-const APPLICATION_PROTOCOLS: u16 = 16;
-const SUPPORTED_VERSIONS: u16 = 43;
+pub(super) const SERVER_NAME: u16 = 0;
+pub(super) const APPLICATION_PROTOCOLS: u16 = 16;
+pub(super) const SUPPORTED_VERSIONS: u16 = 43;
 const SHORT: HelloError = HelloError::Malformed("too short");
 
 #[cfg(test)]

@@ -98,9 +98,9 @@ fn reads_it_cut_at_every_byte_and_into_records_of_every_size() {
         let bytes = in_records(&whole, size);
         let mut records = Records::default();
         for end in 0..bytes.len() {
-            assert!(records.advance(&bytes[..end]).unwrap().is_none(), "{size} {end}");
+            assert!(records.advance(&bytes[..end], parse_body).unwrap().is_none(), "{size} {end}");
         }
-        assert_eq!(records.advance(&bytes).unwrap().unwrap(), expected, "{size}");
+        assert_eq!(records.advance(&bytes, parse_body).unwrap().unwrap(), expected, "{size}");
     }
 }
 
