@@ -9,7 +9,7 @@ pub struct Config {
     pub phase: Phase,
     pub only: Option<String>,
     #[serde(default)]
-    pub body: Body,
+    pub bodies: Bodies,
     #[serde(flatten)]
     pub attack: Attack,
 }
@@ -29,7 +29,7 @@ pub enum Phase {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
-pub enum Body {
+pub enum Bodies {
     #[default]
     Stream,
     Hold(u64),
@@ -128,9 +128,9 @@ fn one() -> usize {
 impl Config {
     pub fn declaration(&self) -> Declaration {
         let mut phases = Phases::empty();
-        let mode = match self.body {
-            Body::Stream => BodyMode::Stream,
-            Body::Hold(limit) => BodyMode::Hold(Hold { limit, at_limit: AtLimit::Inspect }),
+        let mode = match self.bodies {
+            Bodies::Stream => BodyMode::Stream,
+            Bodies::Hold(limit) => BodyMode::Hold(Hold { limit, at_limit: AtLimit::Inspect }),
         };
         let (mut request_body, mut response_body) = (BodyMode::None, BodyMode::None);
         match self.phase {

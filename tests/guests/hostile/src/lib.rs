@@ -1,7 +1,7 @@
 //! A guest that misbehaves, as its configuration says: `{"phase": "request_head", "do": "spin"}`.
 //!
 //! `only` restricts that to exchanges whose target begins with it, so that others pass the same instances in peace: then
-//! the head of the request is wanted too. `body` says how bodies are wanted where the phase is one of a body.
+//! the head of the request is wanted too. `bodies` says how bodies are wanted where the phase is one of a body.
 
 mod answers;
 mod attack;
