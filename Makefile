@@ -44,6 +44,7 @@ test: plugins
 plugins:
 	@tests/install plugins
 	@CARGO='$(CARGO)' plugins/build
+	@CARGO='$(CARGO)' plugins/build --dir tests/guests --out target/plugins/test
 
 check:
 	@tests/install check
