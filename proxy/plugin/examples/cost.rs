@@ -1,0 +1,261 @@
+//! What the boundary between proxy and plugin costs, without a proxy: processor time of this thread per exchange, per piece of a body and
+//! per instance, and memory per instance that is held.
+//!
+//!     cargo run --release -p portcullis-plugin --example cost [-- --guests FOLDER] [--held NUMBER] [--only WORD]
+//!
+//! The guests are those of the tests (`test-*.wasm`). Times are medians of rounds with the least and the most; the thread's own time as the
+//! kernel accounts it, so that other programs disturb little.
+
+use std::{
+    error::Error,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use portcullis_plugin::{
+    BodyEnd, Definition, Facts, Grants, Host, Isolation, Limits, Local, OnFailure, Plugin, RequestHead, ResponseHead,
+    Run, Settings, Verdict,
+};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What to measure, and with which guests.
+struct Plan {
+    guests: PathBuf,
+    held: u32,
+    only: String,
+}
+
+fn main() -> Result<()> {
+    let mut plan = Plan { guests: "target/plugins".into(), held: 10_000, only: String::new() };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or(format!("{word} needs a value"))?;
+        match word.as_str() {
+            "--guests" => plan.guests = value.into(),
+            "--held" => plan.held = value.parse()?,
+            "--only" => plan.only = value,
+            _ => return Err(format!("{word} is none of --guests, --held, --only").into()),
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, measure(plan))
+}
+
+async fn measure(plan: Plan) -> Result<()> {
+    println!("| what | isolation | |");
+    println!("| --- | --- | --- |");
+    for isolation in [Isolation::Worker, Isolation::Exchange] {
+        let name = match isolation {
+            Isolation::Worker => "worker",
+            Isolation::Exchange => "exchange",
+        };
+        for guest in ["noop", "reader-writer"] {
+            if guest.contains(&plan.only) {
+                let (_host, local) = load(&plan, guest, isolation, 100)?;
+                row(&format!("{guest}: both heads, µs"), name, &heads(&local).await?, 1e-3);
+            }
+        }
+        if "looker".contains(&plan.only) {
+            let (_host, local) = load(&plan, "looker", isolation, 100)?;
+            for size in [1 << 10, 16 << 10, 64 << 10] {
+                let each = pieces(&local, size).await?;
+                row(&format!("looker: a piece of {} KiB, µs", size >> 10), name, &each, 1e-3);
+                let rates: Vec<f64> = each.iter().map(|nanos| size as f64 / nanos * 1e9 / f64::from(1 << 30)).collect();
+                row(&format!("looker: pieces of {} KiB, GiB/s", size >> 10), name, &rates, 1.0);
+            }
+        }
+        if "held".contains(&plan.only) {
+            let (_host, local) = load(&plan, "noop", isolation, plan.held)?;
+            held(&local, plan.held, name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A guest, built as the proxy builds it, on this thread.
+fn load(plan: &Plan, guest: &str, isolation: Isolation, instances: u32) -> Result<(Arc<Host>, Rc<Local>)> {
+    let host = Host::new(Settings::default())?;
+    let path = plan.guests.join(format!("test-{guest}.wasm"));
+    let module = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let definition = Definition {
+        name: guest.into(),
+        module: module.into(),
+        config: "{}".into(),
+        limits: Limits { instances, ..Limits::default() },
+        grants: Grants { log: true, ..Grants::default() },
+        isolation,
+        on_failure: OnFailure::Refuse,
+        workers: 1,
+    };
+    let plugin = Plugin::build(&host, definition)?;
+    // None of these guests makes requests.
+    let (outbound, _) = mpsc::channel(1);
+    Ok((host, Local::new(plugin, outbound)))
+}
+
+/// Nanoseconds of an exchange in which both heads are shown, by round.
+async fn heads(local: &Rc<Local>) -> Result<Vec<f64>> {
+    let (request, response) = (request_fields(), response_fields());
+    rounds(5_000, async || {
+        let mut run = begin(local);
+        expect(&run.request_head(request_head(&request)).await?)?;
+        expect(&run.response_head(ResponseHead { status: StatusCode::OK, fields: &response }).await?)
+    })
+    .await
+}
+
+/// Nanoseconds of a piece of a response's body of this size, by round.
+async fn pieces(local: &Rc<Local>, size: usize) -> Result<Vec<f64>> {
+    const PIECES: usize = 64;
+    let piece = vec![b'a'; size];
+    let each = rounds(100, async || {
+        let mut run = begin(local);
+        for _ in 1..PIECES {
+            expect(&run.response_body(&piece, None).await?)?;
+        }
+        expect(&run.response_body(&piece, Some(BodyEnd::Complete(None))).await?)
+    })
+    .await?;
+    Ok(each.into_iter().map(|nanos| nanos / PIECES as f64).collect())
+}
+
+/// Memory and time of instances that exchanges hold all at once, each after its request's head.
+async fn held(local: &Rc<Local>, count: u32, isolation: &str) -> Result<()> {
+    let fields = request_fields();
+    // What is made once is there before.
+    expect(&begin(local).request_head(request_head(&fields)).await?)?;
+    let (memory, start) = (resident()?, thread_nanos());
+    let mut runs: Vec<Run> = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        let mut run = begin(local);
+        expect(&run.request_head(request_head(&fields)).await?)?;
+        runs.push(run);
+    }
+    let each = (thread_nanos() - start) / f64::from(count);
+    let kilobytes = resident()?.saturating_sub(memory) as f64 / f64::from(count) / 1024.0;
+    row(&format!("{count} held: each, µs"), isolation, &[each], 1e-3);
+    row(&format!("{count} held: each, KiB"), isolation, &[kilobytes], 1.0);
+    let start = thread_nanos();
+    drop(runs);
+    row(
+        &format!("{count} held: to give one back, µs"),
+        isolation,
+        &[(thread_nanos() - start) / f64::from(count)],
+        1e-3,
+    );
+    Ok(())
+}
+
+fn begin(local: &Rc<Local>) -> Run {
+    local.begin(|| {
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 4711));
+        Facts {
+            client,
+            peer: client,
+            tls: None,
+            listener: "web".into(),
+            route: "all".into(),
+            request_id: "3f2a9c5d7e8b4c6f".into(),
+        }
+    })
+}
+
+/// A guest that does not do its part would be measured as a fast one.
+fn expect(verdict: &Verdict) -> Result<()> {
+    match verdict {
+        Verdict::Continue | Verdict::Edit(_) => Ok(()),
+        Verdict::Respond(_) | Verdict::Close => Err(format!("the guest says {}", verdict.name()).into()),
+    }
+}
+
+/// Seven rounds after one that warms up: nanoseconds of one call of `work` in each.
+async fn rounds(count: u32, mut work: impl AsyncFnMut() -> Result<()>) -> Result<Vec<f64>> {
+    let mut found = Vec::new();
+    for round in 0..8 {
+        let start = thread_nanos();
+        for _ in 0..count {
+            work().await?;
+        }
+        if round > 0 {
+            found.push((thread_nanos() - start) / f64::from(count));
+        }
+    }
+    Ok(found)
+}
+
+fn row(what: &str, isolation: &str, values: &[f64], scale: f64) {
+    let mut values: Vec<f64> = values.iter().map(|value| value * scale).collect();
+    values.sort_by(f64::total_cmp);
+    let median = values[values.len() / 2];
+    match (values.first(), values.last()) {
+        (Some(least), Some(most)) if values.len() > 1 => {
+            println!("| {what} | {isolation} | {median:.2} [{least:.2}–{most:.2}] |");
+        }
+        _ => println!("| {what} | {isolation} | {median:.2} |"),
+    }
+}
+
+fn request_head(fields: &HeaderMap) -> RequestHead<'_> {
+    RequestHead {
+        method: "GET",
+        https: true,
+        authority: "shop.example",
+        target: "/catalogue/shoes?colour=green&page=2",
+        version: Version::HTTP_11,
+        fields,
+    }
+}
+
+/// Ten, as a browser sends them.
+fn request_fields() -> HeaderMap {
+    fields(&[
+        ("host", "shop.example"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("accept-language", "en-GB,en;q=0.7,de;q=0.3"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("referer", "https://shop.example/catalogue"),
+        ("cookie", "session=0123456789abcdef0123456789abcdef; theme=dark; seen=1"),
+        ("sec-fetch-dest", "document"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-site", "same-origin"),
+    ])
+}
+
+/// Eight.
+fn response_fields() -> HeaderMap {
+    fields(&[
+        ("content-type", "text/html; charset=utf-8"),
+        ("content-length", "48211"),
+        ("date", "Sat, 21 Nov 2026 14:00:00 GMT"),
+        ("server", "origin"),
+        ("cache-control", "private, max-age=0"),
+        ("etag", "\"5f2a-61a8c0\""),
+        ("vary", "Accept-Encoding"),
+        ("set-cookie", "seen=2; Path=/; Secure; HttpOnly"),
+    ])
+}
+
+fn fields(list: &[(&'static str, &'static str)]) -> HeaderMap {
+    list.iter().map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+}
+
+/// Time that this thread has had a processor, in nanoseconds.
+fn thread_nanos() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// Resident memory in bytes.
+fn resident() -> Result<u64> {
+    let text = fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = text.split_whitespace().nth(1).ok_or("/proc/self/statm is empty")?.parse()?;
+    Ok(pages * rustix::param::page_size() as u64)
+}
