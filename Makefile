@@ -9,11 +9,15 @@ BENCH  ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run test check fmt fuzz bench install
+# The workspace of plugins, natively. `plugins/build` compiles it to WebAssembly in the same folder.
+guests = $(CARGO) $(1) --locked --manifest-path plugins/Cargo.toml --target-dir '$(TARGET)/guests'
+
+.PHONY: help run test plugins check fmt fuzz bench install
 
 help:
 	@echo 'make run      build, and start a demonstration on ports 8080 and 8443'
 	@echo 'make test     install what the tests need, and run all of them'
+	@echo 'make plugins  the plugins in Rust, to WebAssembly in target/plugins'
 	@echo 'make check    format, lints and documentation: warnings are errors'
 	@echo 'make fmt      format the code'
 	@echo 'make fuzz     every fuzz target for TIME seconds ($(TIME))'
@@ -22,26 +26,36 @@ help:
 
 # A debug build: it is ready in a minute or two and shares everything with the tests, where the release build, optimised across
 # all crates, takes several minutes and shares nothing.
-run:
+run: plugins
 	@tests/install build
 	@echo 'Building portcullis (the first time takes a few minutes) ...'
 	$(CARGO) build --locked -p portcullis
 	@$(TARGET)/debug/portcullis demo --dir $(TARGET)/demo
 
 # The executable is built first, with the workspace's features: the scenarios run it.
-test:
+test: plugins
 	@tests/install test
+	$(call guests,test) --workspace --no-fail-fast
 	$(CARGO) build --locked --workspace --bins
 	PORTCULLIS_BIN='$(abspath $(TARGET))/debug/portcullis' $(CARGO) test --locked --workspace --no-fail-fast
+
+# Before the proxy is built, which takes those of the project in (`builtin:`).
+plugins:
+	@tests/install plugins
+	@CARGO='$(CARGO)' plugins/build
 
 check:
 	@tests/install check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	$(CARGO) fmt --manifest-path plugins/Cargo.toml --all --check
+	$(call guests,clippy) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(call guests,doc) --workspace --no-deps
 
 fmt:
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path plugins/Cargo.toml --all
 
 # The sanitiser's flags are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them, so that no other is needed.
 # What a run finds stays in corpus/, which it begins with the next time; seeds/ are the beginnings that the tests know too.
@@ -55,12 +69,12 @@ fuzz:
 			-max_total_time=$(TIME) -timeout=10 || exit 1; \
 	done
 
-bench:
+bench: plugins
 	@tests/install bench
 	$(CARGO) build --locked --release -p portcullis
 	PORTCULLIS_BIN='$(abspath $(TARGET))/release/portcullis' python3 tests/bench/bench.py $(BENCH)
 
-install:
+install: plugins
 	@tests/install build
 	$(CARGO) install --locked --path proxy/cli --root '$(PREFIX)'
 	@echo 'To let it listen below port 1024 without root: setcap cap_net_bind_service=+ep $(PREFIX)/bin/portcullis'

@@ -11,6 +11,7 @@ mod edits;
 mod limits;
 mod listeners;
 mod names;
+mod plugins;
 mod process;
 mod redirect;
 mod routes;
@@ -33,9 +34,10 @@ pub(crate) fn check(file: &raw::File, out: &mut Sink<'_>) -> Config {
     let certificates = certificates::Certificates::check(file, out);
     let mut backends = backends::Backends::check(file, out);
     let listeners = listeners::Listeners::check(file, &limits, &certificates, &mut backends, out);
-    let routes = routes::check(file, &listeners, &mut backends, out);
+    let mut plugins = plugins::Plugins::check(file, &mut backends, out);
+    let routes = routes::check(file, &listeners, &mut backends, &mut plugins, out);
     ambiguity::check(&routes, out);
-    usage::check(&listeners, &certificates, &routes, &backends, out);
+    usage::check(&listeners, &certificates, &routes, &backends, &plugins, out);
     Config {
         server,
         log,
@@ -43,6 +45,7 @@ pub(crate) fn check(file: &raw::File, out: &mut Sink<'_>) -> Config {
         certificates: certificates.finish(),
         routes: routes.into_iter().map(|checked| checked.route).collect(),
         backends: backends.finish(),
+        plugins: plugins.finish(),
         dns,
     }
 }

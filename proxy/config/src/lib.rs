@@ -18,6 +18,7 @@ pub mod log;
 pub mod names;
 mod nearest;
 pub mod network;
+pub mod plugin;
 mod raw;
 pub mod route;
 pub mod schema;
@@ -47,6 +48,8 @@ pub struct Config {
     pub routes: Vec<route::Route>,
     /// Backends by name.
     pub backends: BTreeMap<names::BackendName, backend::Backend>,
+    /// Plugins by name.
+    pub plugins: BTreeMap<names::PluginName, plugin::Plugin>,
     /// How names are looked up.
     pub dns: dns::Dns,
 }

@@ -55,3 +55,7 @@ name!(
     /// The name of a `[[certificate]]`; where the file gives none, the path of its `cert` file.
     CertificateName
 );
+name!(
+    /// The key of a `[plugin.NAME]` table: a to z, 0 to 9 and `-`.
+    PluginName
+);

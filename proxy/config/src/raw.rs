@@ -11,12 +11,14 @@ mod dns;
 mod endpoint;
 mod field;
 mod http;
+mod json;
 mod limits;
 mod list;
 mod listener;
 mod map;
 mod net;
 mod number;
+mod plugin;
 mod process;
 mod route;
 mod table;
@@ -33,6 +35,7 @@ pub(crate) use list::{Filled, List, Tables};
 pub(crate) use listener::{Certificate, Listener, Proto, Unknown};
 pub(crate) use map::Map;
 pub(crate) use net::{Bind, Nameserver};
+pub(crate) use plugin::{Grants, Module, PAGE, Plugin, PluginLimits};
 pub(crate) use process::{Log, Server};
 pub(crate) use route::{Route, ValuePattern};
 pub(crate) use table::Read;
@@ -56,5 +59,7 @@ table::table! {
         route: Tables<Route>,
         /// Named groups of origins with their policy.
         backend: Map<crate::names::BackendName, Backend>,
+        /// WebAssembly guests in the way of exchanges, with what they may use and call.
+        plugin: Map<crate::names::PluginName, Plugin>,
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     Location,
     names::{BackendName, ListenerName, RouteName},
     network::Networks,
+    plugin::Use,
 };
 
 /// A match and what is done.
@@ -37,6 +38,8 @@ pub struct Route {
     pub action: Action,
     /// What is changed on the way.
     pub edits: Edits,
+    /// The chain: plugins in the order in which they see a request, each at most once. They see the response in the reverse order.
+    pub plugins: Vec<Use>,
 }
 
 /// All predicates must hold; an empty list holds always.

@@ -20,4 +20,10 @@ pub struct Server {
     /// How often files are looked at where change events do not arrive (bind mounts, network file systems).
     /// Default 5s.
     pub poll: Duration,
+    /// Where compiled plugins are kept. Where this is `None`: `/var/cache/portcullis` when run as root, else `portcullis` in
+    /// `$XDG_CACHE_HOME` or `~/.cache`, else nowhere. Changing it takes a restart.
+    pub plugin_cache: Option<PathBuf>,
+    /// Where `portcullis plugin pull` puts modules. Where this is `None`: `/var/lib/portcullis/plugins` when run as root, else
+    /// `portcullis/plugins` in `$XDG_DATA_HOME` or `~/.local/share`.
+    pub plugin_store: Option<PathBuf>,
 }

@@ -28,9 +28,10 @@ pub(crate) enum Kind {
     String(String),
     /// Numbers beyond 64 bits are the nearest one inside: no key takes numbers that large.
     Integer(i64),
-    Float,
+    Float(f64),
     Boolean(bool),
-    Datetime,
+    /// Its text.
+    Datetime(String),
     Array(Vec<Node>),
     Table(Vec<Entry>),
 }
@@ -52,9 +53,9 @@ impl Node {
         match &self.kind {
             Kind::String(_) => "a string",
             Kind::Integer(_) => "an integer",
-            Kind::Float => "a float",
+            Kind::Float(_) => "a float",
             Kind::Boolean(_) => "a boolean",
-            Kind::Datetime => "a date",
+            Kind::Datetime(_) => "a date",
             Kind::Array(_) => "a list",
             Kind::Table(_) => "a table",
         }
@@ -106,9 +107,9 @@ fn convert(file: u32, value: &Spanned<DeValue<'_>>, depth: usize, out: &mut Sink
     let kind = match value.get_ref() {
         DeValue::String(text) => Kind::String(text.clone().into_owned()),
         DeValue::Integer(number) => Kind::Integer(integer(number.as_str(), number.radix())),
-        DeValue::Float(_) => Kind::Float,
+        DeValue::Float(number) => Kind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(value) => Kind::Boolean(*value),
-        DeValue::Datetime(_) => Kind::Datetime,
+        DeValue::Datetime(date) => Kind::Datetime(date.to_string()),
         DeValue::Array(items) => Kind::Array(items.iter().map(|item| convert(file, item, depth + 1, out)).collect()),
         DeValue::Table(table) => Kind::Table(convert_table(file, table, depth + 1, out)),
     };

@@ -1,112 +1,131 @@
 //! What the boundary between proxy and plugin costs, without a proxy: processor time of this thread per exchange, per piece of a body and
 //! per instance, and memory per instance that is held.
 //!
-//!     cargo run --release -p portcullis-plugin --example cost [-- --guests FOLDER] [--held NUMBER] [--only WORD]
+//!     cargo run --release -p portcullis-plugin --example cost                 # the tests' guests
+//!     cargo run --release -p portcullis-plugin --example cost -- FILE CONFIG  # another one, with its table as JSON
+//!     ... --held NUMBER --only WORD                                           # so many held instances; only rows with that word
 //!
-//! The guests are those of the tests (`test-*.wasm`). Times are medians of rounds with the least and the most; the thread's own time as the
-//! kernel accounts it, so that other programs disturb little.
+//! Times are medians of rounds with the least and the most, of the thread's own time as the kernel accounts it, so that other programs
+//! disturb little.
 
 use std::{
     error::Error,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use portcullis_plugin::{
-    BodyEnd, Definition, Facts, Grants, Host, Isolation, Limits, Local, OnFailure, Plugin, RequestHead, ResponseHead,
-    Run, Settings, Verdict,
+    BodyEnd, BodyMode, Definition, Facts, Grants, Host, Isolation, Limits, Local, OnFailure, Plugin, RequestHead,
+    ResponseHead, Run, Settings, Verdict,
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What to measure, and with which guests.
+/// What to measure.
 struct Plan {
-    guests: PathBuf,
+    /// A guest and its table; the tests' guests otherwise.
+    file: Option<(PathBuf, String)>,
     held: u32,
     only: String,
 }
 
 fn main() -> Result<()> {
-    let mut plan = Plan { guests: "target/plugins".into(), held: 10_000, only: String::new() };
+    let mut plan = Plan { file: None, held: 10_000, only: String::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        let value = words.next().ok_or(format!("{word} needs a value"))?;
+        let value = words.next();
         match word.as_str() {
-            "--guests" => plan.guests = value.into(),
-            "--held" => plan.held = value.parse()?,
-            "--only" => plan.only = value,
-            _ => return Err(format!("{word} is none of --guests, --held, --only").into()),
+            "--held" => plan.held = value.ok_or("--held needs a number")?.parse()?,
+            "--only" => plan.only = value.ok_or("--only needs a word")?,
+            file => plan.file = Some((file.into(), value.unwrap_or_else(|| "{}".into()))),
         }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, measure(plan))
+    tokio::task::LocalSet::new().block_on(&runtime, measure(&plan))
 }
 
-async fn measure(plan: Plan) -> Result<()> {
+async fn measure(plan: &Plan) -> Result<()> {
+    let good = PathBuf::from("target/plugins/test/good.wasm");
+    let guests = match &plan.file {
+        Some((file, config)) => vec![("it", file.clone(), config.clone())],
+        None => ["noop", "reader-writer", "looker"]
+            .map(|name| (name, good.clone(), format!("{{\"do\": \"{name}\"}}")))
+            .to_vec(),
+    };
     println!("| what | isolation | |");
     println!("| --- | --- | --- |");
     for isolation in [Isolation::Worker, Isolation::Exchange] {
-        let name = match isolation {
-            Isolation::Worker => "worker",
-            Isolation::Exchange => "exchange",
-        };
-        for guest in ["noop", "reader-writer"] {
+        for (guest, file, config) in &guests {
             if guest.contains(&plan.only) {
-                let (_host, local) = load(&plan, guest, isolation, 100)?;
-                row(&format!("{guest}: both heads, µs"), name, &heads(&local).await?, 1e-3);
+                let (_host, local) = load(file, config, isolation, 100)?;
+                show(guest, &local).await?;
             }
         }
-        if "looker".contains(&plan.only) {
-            let (_host, local) = load(&plan, "looker", isolation, 100)?;
-            for size in [1 << 10, 16 << 10, 64 << 10] {
-                let each = pieces(&local, size).await?;
-                row(&format!("looker: a piece of {} KiB, µs", size >> 10), name, &each, 1e-3);
-                let rates: Vec<f64> = each.iter().map(|nanos| size as f64 / nanos * 1e9 / f64::from(1 << 30)).collect();
-                row(&format!("looker: pieces of {} KiB, GiB/s", size >> 10), name, &rates, 1.0);
-            }
-        }
+        let (_, file, config) = &guests[0];
         if "held".contains(&plan.only) {
-            let (_host, local) = load(&plan, "noop", isolation, plan.held)?;
-            held(&local, plan.held, name).await?;
+            let (_host, local) = load(file, config, isolation, plan.held)?;
+            held(&local, plan.held).await?;
+        }
+    }
+    Ok(())
+}
+
+/// All that a guest wants to see.
+async fn show(guest: &str, local: &Rc<Local>) -> Result<()> {
+    let wants = *local.plugin().declaration();
+    if wants.request_head || wants.response_head {
+        row(local, &format!("{guest}: heads of an exchange, µs"), &heads(local).await?, 1e-3);
+    }
+    if wants.response_body == BodyMode::Stream {
+        for size in [1 << 10, 16 << 10, 64 << 10] {
+            let each = pieces(local, size).await?;
+            row(local, &format!("{guest}: a piece of {} KiB, µs", size >> 10), &each, 1e-3);
+            let rates: Vec<f64> = each.iter().map(|nanos| size as f64 / nanos * 1e9 / f64::from(1 << 30)).collect();
+            row(local, &format!("{guest}: pieces of {} KiB, GiB/s", size >> 10), &rates, 1.0);
         }
     }
     Ok(())
 }
 
 /// A guest, built as the proxy builds it, on this thread.
-fn load(plan: &Plan, guest: &str, isolation: Isolation, instances: u32) -> Result<(Arc<Host>, Rc<Local>)> {
+fn load(file: &Path, config: &str, isolation: Isolation, instances: u32) -> Result<(Arc<Host>, Rc<Local>)> {
     let host = Host::new(Settings::default())?;
-    let path = plan.guests.join(format!("test-{guest}.wasm"));
-    let module = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let module = fs::read(file).map_err(|error| format!("{}: {error}; `make plugins` builds it", file.display()))?;
     let definition = Definition {
-        name: guest.into(),
+        name: "measured".into(),
         module: module.into(),
-        config: "{}".into(),
+        config: config.into(),
         limits: Limits { instances, ..Limits::default() },
-        grants: Grants { log: true, ..Grants::default() },
+        grants: Grants { log: true, metrics: true, clock: true, random: true, key_value: true, http: Some(Vec::new()) },
         isolation,
         on_failure: OnFailure::Refuse,
         workers: 1,
     };
     let plugin = Plugin::build(&host, definition)?;
-    // None of these guests makes requests.
+    // Nobody serves requests of guests here: they are answered with `unavailable`.
     let (outbound, _) = mpsc::channel(1);
     Ok((host, Local::new(plugin, outbound)))
 }
 
-/// Nanoseconds of an exchange in which both heads are shown, by round.
+/// Nanoseconds of an exchange in which the heads that are wanted are shown, by round.
 async fn heads(local: &Rc<Local>) -> Result<Vec<f64>> {
+    let wants = *local.plugin().declaration();
     let (request, response) = (request_fields(), response_fields());
     rounds(5_000, async || {
         let mut run = begin(local);
-        expect(&run.request_head(request_head(&request)).await?)?;
-        expect(&run.response_head(ResponseHead { status: StatusCode::OK, fields: &response }).await?)
+        if wants.request_head {
+            expect(&run.request_head(request_head(&request)).await?)?;
+        }
+        if wants.response_head {
+            expect(&run.response_head(ResponseHead { status: StatusCode::OK, fields: &response }).await?)?;
+        }
+        Ok(())
     })
     .await
 }
@@ -127,7 +146,7 @@ async fn pieces(local: &Rc<Local>, size: usize) -> Result<Vec<f64>> {
 }
 
 /// Memory and time of instances that exchanges hold all at once, each after its request's head.
-async fn held(local: &Rc<Local>, count: u32, isolation: &str) -> Result<()> {
+async fn held(local: &Rc<Local>, count: u32) -> Result<()> {
     let fields = request_fields();
     // What is made once is there before.
     expect(&begin(local).request_head(request_head(&fields)).await?)?;
@@ -140,8 +159,8 @@ async fn held(local: &Rc<Local>, count: u32, isolation: &str) -> Result<()> {
     }
     let each = (thread_nanos() - start) / f64::from(count);
     let kilobytes = resident()?.saturating_sub(memory) as f64 / f64::from(count) / 1024.0;
-    row(&format!("{count} held: each, µs"), isolation, &[each], 1e-3);
-    row(&format!("{count} held: each, KiB"), isolation, &[kilobytes], 1.0);
+    row(local, &format!("{count} held: each, µs"), &[each], 1e-3);
+    row(local, &format!("{count} held: each, KiB"), &[kilobytes], 1.0);
     let start = thread_nanos();
     drop(runs);
     row(
@@ -190,7 +209,11 @@ async fn rounds(count: u32, mut work: impl AsyncFnMut() -> Result<()>) -> Result
     Ok(found)
 }
 
-fn row(what: &str, isolation: &str, values: &[f64], scale: f64) {
+fn row(local: &Local, what: &str, values: &[f64], scale: f64) {
+    let isolation = match local.plugin().definition().isolation {
+        Isolation::Worker => "worker",
+        Isolation::Exchange => "exchange",
+    };
     let mut values: Vec<f64> = values.iter().map(|value| value * scale).collect();
     values.sort_by(f64::total_cmp);
     let median = values[values.len() / 2];

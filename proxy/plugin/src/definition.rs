@@ -65,8 +65,8 @@ pub struct Grants {
     pub random: bool,
     /// Shared values.
     pub key_value: bool,
-    /// Requests to these backends.
-    pub http: Vec<Arc<str>>,
+    /// Requests to these backends. `Some` of none: the interface is there, and every request is denied.
+    pub http: Option<Vec<Arc<str>>>,
 }
 
 /// How instances are used.

@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::{Phase, Plugin, instance::Instance, metered::Over};
+
+/// Frames of a backtrace that are kept: a recursion without end has thousands.
+const FRAMES_MAX: usize = 20;
+
 /// Why a plugin's part in an exchange ended.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -60,4 +67,53 @@ impl FailureKind {
             Self::Suspended => "suspended",
         }
     }
+}
+
+/// What it means that a call of `phase` ended with `error`. `instance` is what ran, if it was made.
+pub(crate) fn explain(error: &wasmtime::Error, phase: Phase, plugin: &Plugin, instance: Option<&Instance>) -> Failure {
+    let limits = &plugin.definition().limits;
+    let phase = phase.name();
+    let memory_refused = instance.is_some_and(|instance| instance.store.data().memory.refused);
+    let (kind, message) = match error.downcast_ref::<Over>() {
+        Some(Over::Time) => (FailureKind::Time, format!("{phase} ran for longer than {:?} (limits.time)", limits.time)),
+        Some(Over::Wait) => (FailureKind::Wait, format!("{phase} took longer than {:?} (limits.wait)", limits.wait)),
+        None if memory_refused => {
+            let limit = limits.memory >> 10;
+            (FailureKind::Memory, format!("{phase} wanted more than {limit} KiB of memory (limits.memory)"))
+        }
+        None => (FailureKind::Trap, format!("{phase} trapped: {}", reason(error))),
+    };
+    let mut backtrace = backtrace(error);
+    if let Some(said) = instance.map(Instance::stderr).filter(|said| !said.is_empty()) {
+        backtrace = format!("{said}\n{backtrace}");
+    }
+    Failure { kind, message, backtrace }
+}
+
+/// What ended a guest, in one line.
+pub(crate) fn reason(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::UnreachableCodeReached) => "it gave up (a panic, an abort, or no memory left)".to_owned(),
+        Some(Trap::StackOverflow) => "it recursed too deep".to_owned(),
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    }
+}
+
+/// Functions of the guest, innermost first, one a line.
+pub(crate) fn backtrace(error: &wasmtime::Error) -> String {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    let frames = trace.frames();
+    let mut lines: Vec<String> = frames
+        .iter()
+        .take(FRAMES_MAX)
+        .map(|frame| match frame.func_name() {
+            Some(name) => rustc_demangle::demangle(name).to_string(),
+            None => format!("function {}", frame.func_index()),
+        })
+        .collect();
+    if frames.len() > FRAMES_MAX {
+        lines.push(format!("and {} more", frames.len() - FRAMES_MAX));
+    }
+    lines.join("\n")
 }

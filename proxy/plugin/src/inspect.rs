@@ -1,6 +1,6 @@
 //! What a plugin's file asks for, without running it.
 
-use crate::{BuildError, Manifest};
+use crate::{BuildError, Manifest, component};
 
 /// What is in a plugin's file.
 #[derive(Clone, Debug)]
@@ -21,11 +21,17 @@ pub struct Inspection {
     pub manifest: Option<Manifest>,
 }
 
+impl Inspection {
+    /// Whether it needs WASI. Such a plugin holds handles that the host gave it, so that no image can be taken of it.
+    pub fn needs_wasi(&self) -> bool {
+        self.other_imports.iter().any(|import| import.starts_with("wasi:"))
+    }
+}
+
 /// Reads a plugin's file.
 ///
 /// # Errors
 /// When it is no plugin, or one of another contract.
 pub fn inspect(module: &[u8]) -> Result<Inspection, BuildError> {
-    let _ = module;
-    Err(BuildError("not there yet".into()))
+    component::read(module).map(|read| read.inspection)
 }

@@ -9,6 +9,7 @@
 
 mod breaker;
 mod build;
+mod component;
 mod contract;
 mod decision;
 mod definition;
@@ -19,11 +20,12 @@ mod inspect;
 mod instance;
 mod local;
 mod manifest;
+mod metered;
 mod outbound;
-mod preempt;
 mod run;
 mod services;
 mod ticker;
+mod warm;
 
 pub use self::{
     breaker::Health,
@@ -37,5 +39,9 @@ pub use self::{
     manifest::{Manifest, Sample},
     outbound::{Outbound, OutboundError, OutboundSender},
     run::{BodyEnd, Costs, Facts, Phase, RequestHead, ResponseHead, Run, Summary, TlsFacts},
-    services::metrics::Figure,
+    services::{
+        key_value::{KeyValue, Refused},
+        lines::{Level, Sink},
+        metrics::{Figure, Value},
+    },
 };

@@ -1,6 +1,9 @@
 //! What a plugin's file says of itself: the custom section `portcullis-manifest`, TOML text.
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
+
+use crate::BuildError;
 
 /// The name of the custom section.
 pub const SECTION: &str = "portcullis-manifest";
@@ -27,4 +30,48 @@ pub struct Sample {
     pub request: String,
     /// An HTTP/1.1 response as text.
     pub response: String,
+}
+
+impl Sample {
+    /// Head and body of `text`, which is a request or a response; `None` where it is empty.
+    ///
+    /// # Errors
+    /// When it is neither, with what is wrong.
+    pub(crate) fn split(text: &str) -> Result<Option<Message>, BuildError> {
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let unix = text.trim_start().replace("\r\n", "\n");
+        let (head, body) = unix.split_once("\n\n").unwrap_or((unix.trim_end(), ""));
+        let mut lines = head.lines();
+        let first = lines.next().unwrap_or_default().split(' ').map(str::to_owned).collect();
+        let mut fields = HeaderMap::new();
+        for line in lines {
+            let wrong = || BuildError(format!("its manifest has {line:?} where a field `name: value` should be"));
+            let (name, value) = line.split_once(':').ok_or_else(wrong)?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+            let value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
+            fields.try_append(name, value).map_err(|_| wrong())?;
+        }
+        Ok(Some(Message { first, fields, body: body.to_owned() }))
+    }
+}
+
+/// A message of a [`Sample`].
+pub(crate) struct Message {
+    /// The words of the first line.
+    pub first: Vec<String>,
+    /// The fields.
+    pub fields: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+/// Reads the section's content.
+///
+/// # Errors
+/// When it is no manifest, with what is wrong.
+pub(crate) fn parse(section: &[u8]) -> Result<Manifest, BuildError> {
+    let text = std::str::from_utf8(section).map_err(|_| BuildError("its manifest is not UTF-8".into()))?;
+    toml::from_str(text).map_err(|error| BuildError(format!("its manifest cannot be read: {error}")))
 }

@@ -3,8 +3,20 @@
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
+use smallvec::SmallVec;
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::{Store, component::ResourceAny};
 
-use crate::{Failure, FailureKind, Local, Plugin, Verdict};
+use crate::{
+    BodyMode, Failure, Local, Plugin, Verdict,
+    breaker::Trial,
+    contract::{exports::portcullis::filter::filter::Guest, portcullis::filter::types as guest},
+    decision::{self, Place},
+    failure,
+    instance::{Instance, State},
+    metered,
+    ticker::FIRST_SLICE,
+};
 
 /// A request's head, as plugins are shown it.
 #[derive(Clone, Copy, Debug)]
@@ -145,13 +157,16 @@ pub struct Run {
     local: Rc<Local>,
     facts: Option<Box<Facts>>,
     costs: Costs,
+    instance: Option<Box<Instance>>,
+    trial: Trial,
+    failure: Option<Failure>,
 }
 
 impl Run {
     /// For an exchange that begins. `facts` is asked only if the plugin can ask for them.
     pub(crate) fn new(local: Rc<Local>, facts: impl FnOnce() -> Facts) -> Self {
         let facts = local.plugin().wants_facts().then(|| Box::new(facts()));
-        Self { local, facts, costs: Costs::default() }
+        Self { local, facts, costs: Costs::default(), instance: None, trial: Trial::default(), failure: None }
     }
 
     /// Of which plugin.
@@ -164,13 +179,41 @@ impl Run {
         &self.costs
     }
 
+    /// How it failed, once it has.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// Bytes of linear memory that its instance has now; 0 before the first call.
+    pub fn memory(&self) -> u64 {
+        self.instance.as_ref().map_or(0, |instance| instance.store.data().memory.used as u64)
+    }
+
     /// Shows the request's head. Only to be called if it is wanted; so with all phases.
     ///
     /// # Errors
     /// When the plugin fails.
     pub async fn request_head(&mut self, head: RequestHead<'_>) -> Result<Verdict, Failure> {
-        let _ = (head, &self.facts);
-        Err(Failure::new(FailureKind::Trap, "not there yet"))
+        let fields = Fields::of(head.fields);
+        let fields = fields.borrow();
+        let shown = guest::RequestHead {
+            method: head.method,
+            https: head.https,
+            authority: head.authority,
+            target: head.target,
+            version: match head.version {
+                http::Version::HTTP_10 => guest::HttpVersion::Http10,
+                http::Version::HTTP_2 => guest::HttpVersion::Http2,
+                http::Version::HTTP_3 => guest::HttpVersion::Http3,
+                _ => guest::HttpVersion::Http11,
+            },
+            fields: &fields,
+        };
+        let place = Place { phase: Phase::RequestHead, head_is_held: true, is_complete: false };
+        self.ask(place, async |store, exports, exchange| {
+            exports.exchange().call_request_head(store, exchange, shown).await
+        })
+        .await
     }
 
     /// Shows a piece of the request's body, or all of it to a plugin that holds it.
@@ -178,8 +221,15 @@ impl Run {
     /// # Errors
     /// When the plugin fails.
     pub async fn request_body(&mut self, data: &[u8], end: Option<BodyEnd<'_>>) -> Result<Verdict, Failure> {
-        let _ = (data, end);
-        Err(Failure::new(FailureKind::Trap, "not there yet"))
+        let mode = self.plugin().declaration().request_body;
+        let place = Place::in_body(Phase::RequestBody, mode, end);
+        let trailers = Fields::of_end(end);
+        let trailers = trailers.borrow();
+        let end = end.map(|end| end.shown(&trailers));
+        self.ask(place, async |store, exports, exchange| {
+            exports.exchange().call_request_body(store, exchange, data, end).await
+        })
+        .await
     }
 
     /// Shows the response's head.
@@ -187,8 +237,14 @@ impl Run {
     /// # Errors
     /// When the plugin fails.
     pub async fn response_head(&mut self, head: ResponseHead<'_>) -> Result<Verdict, Failure> {
-        let _ = head;
-        Err(Failure::new(FailureKind::Trap, "not there yet"))
+        let fields = Fields::of(head.fields);
+        let fields = fields.borrow();
+        let shown = guest::ResponseHead { status: head.status.as_u16(), fields: &fields };
+        let place = Place { phase: Phase::ResponseHead, head_is_held: true, is_complete: false };
+        self.ask(place, async |store, exports, exchange| {
+            exports.exchange().call_response_head(store, exchange, shown).await
+        })
+        .await
     }
 
     /// Shows a piece of the response's body, or all of it to a plugin that holds it.
@@ -196,8 +252,15 @@ impl Run {
     /// # Errors
     /// When the plugin fails.
     pub async fn response_body(&mut self, data: &[u8], end: Option<BodyEnd<'_>>) -> Result<Verdict, Failure> {
-        let _ = (data, end);
-        Err(Failure::new(FailureKind::Trap, "not there yet"))
+        let mode = self.plugin().declaration().response_body;
+        let place = Place::in_body(Phase::ResponseBody, mode, end);
+        let trailers = Fields::of_end(end);
+        let trailers = trailers.borrow();
+        let end = end.map(|end| end.shown(&trailers));
+        self.ask(place, async |store, exports, exchange| {
+            exports.exchange().call_response_body(store, exchange, data, end).await
+        })
+        .await
     }
 
     /// Tells it the end. Nothing comes after it.
@@ -205,7 +268,156 @@ impl Run {
     /// # Errors
     /// When the plugin fails.
     pub async fn log(&mut self, summary: Summary<'_>) -> Result<(), Failure> {
-        let _ = summary;
-        Err(Failure::new(FailureKind::Trap, "not there yet"))
+        let endpoint = summary.endpoint.map(|endpoint| endpoint.to_string());
+        let shown = guest::Summary {
+            status: summary.status,
+            received: summary.received,
+            sent: summary.sent,
+            duration_ns: u64::try_from(summary.duration.as_nanos()).unwrap_or(u64::MAX),
+            backend: summary.backend,
+            endpoint: endpoint.as_deref(),
+            error: summary.error,
+            decided_by: summary.decided_by,
+        };
+        self.call(Phase::Log, async |store, exports, exchange| {
+            exports.exchange().call_log(store, exchange, shown).await
+        })
+        .await
+    }
+
+    async fn ask<F>(&mut self, place: Place, call: F) -> Result<Verdict, Failure>
+    where
+        F: AsyncFnOnce(&mut Store<State>, &Guest, ResourceAny) -> wasmtime::Result<guest::Verdict>,
+    {
+        let verdict = self.call(place.phase, call).await?;
+        decision::translate(verdict, place).map_err(|failure| self.fail(failure))
+    }
+
+    async fn call<T, F>(&mut self, phase: Phase, call: F) -> Result<T, Failure>
+    where
+        F: AsyncFnOnce(&mut Store<State>, &Guest, ResourceAny) -> wasmtime::Result<T>,
+    {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let plugin = self.local.plugin().clone();
+        let mut fresh = None;
+        if self.instance.is_none() {
+            match self.admit().await {
+                Ok(place) => fresh = place,
+                Err(failure) => return Err(self.fail(failure)),
+            }
+        }
+        let is_first = self.costs.calls == [0; 5];
+        let (instance, local, facts) = (&mut self.instance, &self.local, &mut self.facts);
+        let mut used = Duration::ZERO;
+        let result = metered::run(&plugin.host.ticker, plugin.allowance, &mut used, async {
+            let instance = match instance {
+                Some(instance) => instance,
+                None => {
+                    let store = plugin.kind.store(&plugin.engine, Some(local.outbound.clone()));
+                    let mut made = Instance::new(store, &plugin.pre).await?;
+                    made.permit = fresh.take();
+                    plugin.prepare(&mut made).await?;
+                    instance.insert(Box::new(made))
+                }
+            };
+            instance.is_running = true;
+            let Instance { store, bindings, exchange, .. } = &mut **instance;
+            store.set_epoch_deadline(FIRST_SLICE);
+            if let Some(facts) = facts.take() {
+                store.data_mut().facts = Some(facts);
+            }
+            let exports = bindings.portcullis_filter_filter();
+            let exchange = match (exchange.take(), is_first) {
+                (Some(mine), false) => mine,
+                (last, _) => {
+                    // The one before this was not dropped when it ended: that would have taken a task of its own.
+                    if let Some(last) = last {
+                        last.resource_drop_async(&mut *store).await?;
+                    }
+                    exports.exchange().call_constructor(&mut *store).await?
+                }
+            };
+            instance.exchange = Some(exchange);
+            let answer = call(&mut instance.store, instance.bindings.portcullis_filter_filter(), exchange).await?;
+            instance.is_running = false;
+            Ok(answer)
+        })
+        .await;
+        self.costs.calls[phase as usize] += 1;
+        self.costs.time[phase as usize] += used;
+        match result {
+            Ok(answer) => {
+                plugin.breaker.succeeded(self.trial);
+                Ok(answer)
+            }
+            Err(error) => {
+                let failure = failure::explain(&error, phase, &plugin, self.instance.as_deref());
+                Err(self.fail(failure))
+            }
+        }
+    }
+
+    /// Whether the plugin may be asked, and an instance that waits or a place for a new one.
+    async fn admit(&mut self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        self.trial = self.local.plugin().breaker.admit()?;
+        self.instance = self.local.take();
+        if self.instance.is_some() { Ok(None) } else { self.local.place().await.map(Some) }
+    }
+
+    /// The end of this run: counted, written down, and said again at each later call.
+    fn fail(&mut self, failure: Failure) -> Failure {
+        self.instance = None;
+        self.local.plugin().failed(&failure, self.trial);
+        self.failure = Some(failure.clone());
+        failure
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.local.give_back(instance);
+        }
+    }
+}
+
+impl Place {
+    fn in_body(phase: Phase, mode: BodyMode, end: Option<BodyEnd<'_>>) -> Self {
+        let head_is_held = matches!(mode, BodyMode::Hold { .. });
+        Self { phase, head_is_held, is_complete: matches!(end, Some(BodyEnd::Complete(_))) }
+    }
+}
+
+impl BodyEnd<'_> {
+    fn shown<'a>(self, trailers: &'a [guest::FieldParam<'a>]) -> guest::BodyEnd<'a> {
+        match self {
+            Self::Complete(_) => guest::BodyEnd::Complete(trailers),
+            Self::Limit => guest::BodyEnd::Limit,
+            Self::Cut => guest::BodyEnd::Cut,
+        }
+    }
+}
+
+/// Fields as the guest is shown them, borrowed from a head.
+struct Fields<'a>(Option<&'a HeaderMap>);
+
+impl<'a> Fields<'a> {
+    fn of(map: &'a HeaderMap) -> Self {
+        Self(Some(map))
+    }
+
+    fn of_end(end: Option<BodyEnd<'a>>) -> Self {
+        match end {
+            Some(BodyEnd::Complete(trailers)) => Self(trailers),
+            _ => Self(None),
+        }
+    }
+
+    /// Heads mostly have fewer fields than fit on the stack here.
+    fn borrow(&self) -> SmallVec<[guest::FieldParam<'a>; 24]> {
+        let fields = self.0.into_iter().flatten();
+        fields.map(|(name, value)| guest::FieldParam { name: name.as_str(), value: value.as_bytes() }).collect()
     }
 }

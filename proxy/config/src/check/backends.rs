@@ -40,6 +40,8 @@ pub(super) enum Use {
     Tcp,
     /// A route passes TLS through.
     Passthrough,
+    /// A plugin makes requests.
+    Plugin,
 }
 
 impl Backends {
@@ -77,8 +79,9 @@ impl Backends {
         let Some((scheme, endpoint)) = facts.scheme else { return };
         let name_text = &name.value;
         match (purpose, scheme) {
-            (Use::Http, Scheme::Tcp | Scheme::Tls) => {
-                out.error(name.span, format!("backend `{name_text}` does not speak HTTP, and this route does"))
+            (Use::Http | Use::Plugin, Scheme::Tcp | Scheme::Tls) => {
+                let user = if purpose == Use::Plugin { "this plugin" } else { "this route" };
+                out.error(name.span, format!("backend `{name_text}` does not speak HTTP, and {user} does"))
                     .other(endpoint, "its endpoint")
                     .help(match scheme {
                         Scheme::Tls => "write its endpoints with `https://`",
@@ -90,7 +93,7 @@ impl Backends {
                     .other(endpoint, "its endpoint")
                     .help("write its endpoints with `tcp://HOST:PORT`, or with `tls://HOST:PORT` to add TLS");
             }
-            (Use::Passthrough, Scheme::Tcp) | (Use::Http | Use::Tcp, _) => {}
+            (Use::Passthrough, Scheme::Tcp) | (Use::Http | Use::Plugin | Use::Tcp, _) => {}
             (Use::Passthrough, _) => {
                 out.error(name.span, format!("backend `{name_text}` cannot take connections that are passed through"))
                     .other(endpoint, "its endpoint")

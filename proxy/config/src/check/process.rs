@@ -18,6 +18,8 @@ pub(super) fn server(raw: Option<&raw::Server>, out: &Sink<'_>) -> Server {
         control: path(&raw.control, out),
         recent: raw.recent.get().map_or(256, |recent| recent.to()),
         poll: raw.poll.or(Duration::from_secs(5)),
+        plugin_cache: path(&raw.plugin_cache, out),
+        plugin_store: path(&raw.plugin_store, out),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use super::{action, backends::Backends, edits, listeners::Listeners, names::Names, redirect, served::Served};
+use super::{
+    action, backends::Backends, edits, listeners::Listeners, names::Names, plugins::Plugins, redirect, served::Served,
+};
 use crate::{
     diagnostic::Sink,
     network::Networks,
@@ -23,11 +25,12 @@ pub(super) fn check(
     file: &raw::File,
     listeners: &Listeners,
     backends: &mut Backends,
+    plugins: &mut Plugins,
     out: &mut Sink<'_>,
 ) -> Vec<Checked> {
     let tables = file.route.get().map(|tables| tables.0.as_slice()).unwrap_or_default();
     let mut names = Names::of(tables, out);
-    tables.iter().map(|at| route(at, &mut names, listeners, backends, out)).collect()
+    tables.iter().map(|at| route(at, &mut names, listeners, backends, plugins, out)).collect()
 }
 
 fn route(
@@ -35,6 +38,7 @@ fn route(
     names: &mut Names,
     listeners: &Listeners,
     backends: &mut Backends,
+    plugins: &mut Plugins,
     out: &mut Sink<'_>,
 ) -> Checked {
     let raw = &at.value;
@@ -55,6 +59,7 @@ fn route(
         priority: raw.priority.get().map_or(0, |priority| priority.to()),
         matches: matches(raw, out),
         edits: edits::edits(raw, out),
+        plugins: plugins.chain(raw, out),
         action: action.clone().unwrap_or(Action::Forward(Vec::new())),
     };
     Checked { route, span: at.span, broken: action.is_none() || is_broken(raw) }

@@ -1,6 +1,6 @@
 //! What fits together only when everything is known: listeners that could never answer, backends that nothing uses.
 
-use super::{backends::Backends, certificates::Certificates, listeners::Listeners, routes::Checked};
+use super::{backends::Backends, certificates::Certificates, listeners::Listeners, plugins::Plugins, routes::Checked};
 use crate::{diagnostic::Sink, route::Action};
 
 pub(super) fn check(
@@ -8,6 +8,7 @@ pub(super) fn check(
     certificates: &Certificates,
     routes: &[Checked],
     backends: &Backends,
+    plugins: &Plugins,
     out: &mut Sink<'_>,
 ) {
     for checked in listeners.iter() {
@@ -31,6 +32,9 @@ pub(super) fn check(
     if !out.failed() {
         for (name, key) in backends.unused() {
             out.warn(key, format!("backend `{name}` is used by no route and by no listener"));
+        }
+        for (name, key) in plugins.unused() {
+            out.warn(key, format!("plugin `{name}` is in no route's `plugins`"));
         }
     }
 }

@@ -18,6 +18,11 @@ table! {
         recent: Whole<0, 65_536>,
         /// How often files are looked at where change events do not arrive. Default 5s.
         poll: Duration,
+        /// Where compiled plugins are kept. Default `/var/cache/portcullis` for root, else `portcullis` in the user's folder for caches.
+        plugin_cache: PathBuf,
+        /// Where `portcullis plugin pull` puts modules. Default `/var/lib/portcullis/plugins` for root, else `portcullis/plugins` in the
+        /// user's folder for data.
+        plugin_store: PathBuf,
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     Filled, Fixed, HeaderEdits, Map, Pattern, Read, Redirection, ReplacePrefix, Rewriting, Share,
     http::{MatchableName, Method, Path},
     number::Whole,
+    plugin::Chain,
     table::table,
     text::{Problem, Written},
 };
@@ -55,6 +56,9 @@ table! {
         respond: Fixed,
         /// Sends the connection, TLS and all, to this backend. Needs `sni`.
         passthrough: BackendName,
+        /// Plugins in the order in which they see a request: names, or `{ name = "...", config = { ... } }`. They see the response in
+        /// the reverse order.
+        plugins: Chain,
         /// Takes this off the beginning of the path.
         strip_prefix: Path,
         /// Replaces the beginning of the path.

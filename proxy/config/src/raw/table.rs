@@ -125,6 +125,8 @@ pub(super) fn spoken(name: &str) -> &'static str {
         "Zone" => "a zone",
         "Listener" => "a listener",
         "Backend" => "a backend",
+        "Plugin" => "a plugin",
+        "PluginUse" => "a plugin of a route",
         "WeightedUrl" => "an endpoint",
         "Share" => "a share of the traffic",
         "Rewriting" => "`rewrite`",

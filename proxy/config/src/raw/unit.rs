@@ -70,6 +70,26 @@ impl Written for OrZero {
     }
 }
 
+/// A duration between bounds, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Within<const MIN: u64, const MAX: u64>(pub(crate) Duration);
+
+impl<const MIN: u64, const MAX: u64> Read for Within<MIN, MAX> {
+    fn read(node: &Node, out: &mut Sink<'_>) -> Option<Self> {
+        let duration = Duration::read(node, out)?;
+        let (min, max) = (Duration::from_millis(MIN), Duration::from_millis(MAX));
+        if (min..=max).contains(&duration) {
+            return Some(Self(duration));
+        }
+        out.error(node.span, format!("{duration:?} is out of range")).expected(format!("{min:?} to {max:?}"));
+        None
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        <Duration as Written>::schema()
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, Problem> {
     let mut rest = text;
     let mut total = 0u64;

@@ -1,11 +1,13 @@
 //! What files mean.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use portcullis_config::{
     backend::{Balance, OriginHost, Scheme},
     listener::{Protocol, TlsVersion, UnknownSni},
+    load::{Source, parse},
     names::BackendName,
+    plugin::{Isolation, Module, OnFailure, Plugin, lock_path},
     route::{Action, HostPattern, PathPattern, ValueMatch},
     units::Size,
 };
@@ -194,6 +196,73 @@ fn dns_has_zones_and_hosts() {
     assert_eq!(dns.zones[0].suffix, "private-network.internal");
     assert_eq!(dns.zones[0].nameservers, ["10.240.0.53:53".parse().unwrap(), "[fd00::53]:53".parse().unwrap()]);
     assert_eq!(dns.stale, Duration::ZERO);
+}
+
+fn plugin(text: &str) -> Plugin {
+    good(&format!("{BASE}[[route]]\nbackend = \"api\"\nplugins = \"a\"\n[plugin.a]\n{text}\n")).config.plugins["a"]
+        .clone()
+}
+
+#[test]
+fn the_smallest_plugin_has_every_default() {
+    let plugin = plugin("module = \"plugins/a.wasm\"");
+    assert_eq!(plugin.module, Module::File("plugins/a.wasm".into()));
+    assert_eq!((plugin.isolation, plugin.on_failure, plugin.sha256), (Isolation::Worker, OnFailure::Refuse, None));
+    let limits = plugin.limits;
+    assert_eq!((limits.memory, limits.key_value, limits.instances), (Size(64 << 20), Size(1 << 20), 1000));
+    assert_eq!((limits.time, limits.wait), (Duration::from_millis(50), Duration::from_secs(5)));
+    assert_eq!(plugin.grants, Default::default());
+    assert!(plugin.config.is_empty());
+}
+
+#[test]
+fn a_plugin_has_its_keys() {
+    let hex = "9F".repeat(32);
+    let plugin = plugin(&format!(
+        "module = \"oci://ghcr.io/team/a:1\"\nsha256 = \"{hex}\"\nisolation = \"exchange\"\non_failure = \"continue\"\nlimits = {{ memory = \"100KiB\", time = \"8s\" }}\ngrants = {{ log = true, http = [] }}"
+    ));
+    assert!(matches!(&plugin.module, Module::Oci(reference) if reference.to_string() == "ghcr.io/team/a:1"));
+    assert_eq!(plugin.sha256, Some([0x9f; 32]));
+    assert_eq!((plugin.isolation, plugin.on_failure), (Isolation::Exchange, OnFailure::Continue));
+    assert_eq!(plugin.limits.memory, Size(128 << 10), "whole pages");
+    assert_eq!(plugin.limits.wait, Duration::from_secs(8), "never shorter than `time`");
+    assert!(plugin.grants.log && !plugin.grants.clock);
+    assert_eq!(plugin.grants.http, Some(Vec::new()));
+}
+
+#[test]
+fn a_plugins_table_becomes_json() {
+    let plugin = plugin(
+        "module = \"builtin:a\"\n[plugin.a.config]\ntext = \"b\"\nnumber = -9223372036854775808\nhalf = 1_0.5\nyes = true\nday = 2026-11-21\ntime = 2026-11-21T10:00:00Z\nlist = [1, { deep = [] }]\n[plugin.a.config.more]\n\"a key\" = {}",
+    );
+    let json = r#"{"text":"b","number":-9223372036854775808,"half":10.5,"yes":true,"day":"2026-11-21","time":"2026-11-21T10:00:00Z","list":[1,{"deep":[]}],"more":{"a key":{}}}"#;
+    assert_eq!(serde_json::Value::Object(plugin.config).to_string(), json);
+}
+
+#[test]
+fn a_route_replaces_top_level_keys_of_its_plugins_table() {
+    let config = good(&format!(
+        "{BASE}[plugin.a]\nmodule = \"a.wasm\"\nconfig = {{ kept = 1, table = {{ x = 1, y = 2 }} }}\n[plugin.b]\nmodule = \"b.wasm\"\n[[route]]\nbackend = \"api\"\nplugins = [\"b\", {{ name = \"a\", config = {{ table = {{ x = 3 }}, more = true }} }}]\n"
+    ))
+    .config;
+    let chain = &config.routes[0].plugins;
+    assert_eq!(chain.iter().map(|used| used.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    let table = config.plugins["a"].config_for(&chain[1]);
+    assert_eq!(serde_json::Value::Object(table).to_string(), r#"{"kept":1,"table":{"x":3},"more":true}"#);
+    assert!(config.plugins["b"].config_for(&chain[0]).is_empty());
+}
+
+#[test]
+fn files_and_folders_of_plugins_are_seen_from_the_file_that_names_them() {
+    let text = "[server]\nplugin_cache = \"cache\"\nplugin_store = \"/srv/plugins\"\n[[listener]]\naddress = \":80\"\n[[route]]\nrespond = { status = 200 }\nplugins = \"a\"\n[plugin.a]\nmodule = \"../a.wasm\"\n";
+    let config = parse(&[Source { name: "/etc/portcullis/main.toml".into(), text: text.into() }]).unwrap().config;
+    assert_eq!(config.plugins["a"].module, Module::File("/etc/portcullis/../a.wasm".into()));
+    assert_eq!(config.server.plugin_cache.as_deref(), Some(Path::new("/etc/portcullis/cache")));
+    assert_eq!(config.server.plugin_store.as_deref(), Some(Path::new("/srv/plugins")));
+    assert_eq!(lock_path(Path::new("/etc/portcullis/main.toml")), Path::new("/etc/portcullis/portcullis.lock"));
+    assert_eq!(lock_path(Path::new("main.toml")), Path::new("portcullis.lock"));
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(lock_path(folder.path()), folder.path().join("portcullis.lock"));
 }
 
 #[test]

@@ -1,0 +1,9 @@
+//! Values that the tables of many plugins have: durations with a unit, and networks.
+//!
+//! They are serde types: put them into a plugin's `Config`, and a mistake in the table becomes an error of `configure` that names the key.
+
+mod duration;
+mod networks;
+
+pub use duration::{DurationError, Millis};
+pub use networks::{Network, NetworkError, Networks};

@@ -1,0 +1,258 @@
+//! The contract's imports, as guests call them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, uri::PathAndQuery};
+use tokio::sync::oneshot;
+
+use crate::{
+    OutboundError,
+    contract::portcullis::filter::{clock, connection, http as outbound, key_value, log, metrics, random, types},
+    instance::State,
+    outbound::Outbound,
+    services::{
+        key_value::{KeyValue, Refused},
+        lines::Level,
+    },
+};
+
+/// Bytes of a body that a plugin sends or gets by itself, and of random numbers at once.
+pub const BODY_MAX: usize = 1 << 20;
+const RANDOM_MAX: u32 = 64 << 10;
+
+impl types::Host for State {}
+
+impl connection::Host for State {
+    fn get(&mut self) -> wasmtime::Result<connection::Facts> {
+        let Some(facts) = &self.facts else {
+            return Err(wasmtime::Error::msg("`connection` was asked outside of an exchange"));
+        };
+        Ok(connection::Facts {
+            client: facts.client.ip().to_canonical().to_string(),
+            client_port: facts.client.port(),
+            peer: facts.peer.ip().to_canonical().to_string(),
+            tls: facts.tls.as_deref().map(|tls| connection::Tls {
+                version: tls.version.clone(),
+                sni: tls.sni.clone(),
+                alpn: tls.alpn.clone(),
+                client_certificate: tls.client_certificate.clone(),
+                ja4: tls.ja4.clone(),
+            }),
+            listener: facts.listener.to_string(),
+            route: facts.route.to_string(),
+            request_id: facts.request_id.to_string(),
+        })
+    }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+            log::Level::Error => Level::Error,
+        };
+        self.services.lines.write(level, &message);
+        Ok(())
+    }
+}
+
+impl metrics::Host for State {
+    fn count(&mut self, name: String, delta: u64) -> wasmtime::Result<()> {
+        self.services.figures.count(&name, delta);
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+        self.services.figures.gauge(&name, value);
+        Ok(())
+    }
+
+    fn observe(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+        self.services.figures.observe(&name, value);
+        Ok(())
+    }
+}
+
+impl clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.services.world.now())
+    }
+
+    fn monotonic(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.services.world.monotonic())
+    }
+}
+
+impl random::Host for State {
+    fn number(&mut self) -> wasmtime::Result<u64> {
+        let mut bytes = [0; 8];
+        self.services.world.fill(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn bytes(&mut self, length: u32) -> wasmtime::Result<Vec<u8>> {
+        if length > RANDOM_MAX {
+            return Err(wasmtime::Error::msg(format!("{length} random bytes at once; at most {RANDOM_MAX}")));
+        }
+        let mut bytes = vec![0; length as usize];
+        self.services.world.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl From<Refused> for key_value::Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Quota => Self::Quota,
+            Refused::NotANumber => Self::NotANumber,
+            Refused::Size => Self::Size,
+        }
+    }
+}
+
+impl State {
+    fn key_value(&self) -> Result<&KeyValue, key_value::Error> {
+        if self.configuring { Err(key_value::Error::Unavailable) } else { Ok(&self.services.key_value) }
+    }
+}
+
+fn ttl(milliseconds: Option<u64>) -> Option<Duration> {
+    milliseconds.map(Duration::from_millis)
+}
+
+impl key_value::Host for State {
+    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, key_value::Error>> {
+        Ok(self.key_value().and_then(|values| Ok(values.get(&key)?)))
+    }
+
+    fn set(
+        &mut self,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+    ) -> wasmtime::Result<Result<(), key_value::Error>> {
+        Ok(self.key_value().and_then(|values| Ok(values.set(&key, &value, ttl(ttl_ms))?)))
+    }
+
+    fn compare_and_swap(
+        &mut self,
+        key: String,
+        expected: Option<Vec<u8>>,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+    ) -> wasmtime::Result<Result<bool, key_value::Error>> {
+        Ok(self
+            .key_value()
+            .and_then(|values| Ok(values.compare_and_swap(&key, expected.as_deref(), &value, ttl(ttl_ms))?)))
+    }
+
+    fn add(&mut self, key: String, delta: i64, ttl_ms: Option<u64>) -> wasmtime::Result<Result<i64, key_value::Error>> {
+        Ok(self.key_value().and_then(|values| Ok(values.add(&key, delta, ttl(ttl_ms))?)))
+    }
+
+    fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), key_value::Error>> {
+        Ok(self.key_value().and_then(|values| Ok(values.delete(&key)?)))
+    }
+}
+
+impl outbound::Host for State {
+    async fn send(
+        &mut self,
+        request: outbound::Request,
+    ) -> wasmtime::Result<Result<outbound::Response, outbound::Error>> {
+        Ok(self.send_outbound(request).await)
+    }
+}
+
+impl State {
+    async fn send_outbound(&mut self, asked: outbound::Request) -> Result<outbound::Response, outbound::Error> {
+        let Some(sender) = &self.outbound else {
+            return Err(outbound::Error::Unavailable("not while the plugin is being configured".into()));
+        };
+        let Some(backend) = self.http.iter().find(|granted| ***granted == *asked.backend) else {
+            let name = clip(&asked.backend);
+            return Err(outbound::Error::Denied(format!("the grant `http` does not name the backend {name:?}")));
+        };
+        let timeout = Duration::from_millis(asked.timeout_ms.into()).min(self.wait);
+        let request = head(asked)?;
+        let (reply, answer) = oneshot::channel();
+        let outbound = Outbound {
+            plugin: self.plugin.clone(),
+            backend: Arc::clone(backend),
+            request,
+            deadline: Instant::now() + timeout,
+            body_max: BODY_MAX,
+            reply,
+        };
+        if sender.try_send(outbound).is_err() {
+            return Err(outbound::Error::Unavailable("too many requests of plugins are waiting".into()));
+        }
+        let response = match tokio::time::timeout(timeout, answer).await {
+            Err(_) => return Err(outbound::Error::Timeout),
+            Ok(Err(_)) => return Err(outbound::Error::Unavailable("the worker is ending".into())),
+            Ok(Ok(Err(error))) => return Err(error.into()),
+            Ok(Ok(Ok(response))) => response,
+        };
+        let fields = response.headers().iter().map(|(name, value)| types::FieldResult {
+            name: name.as_str().to_owned(),
+            value: value.as_bytes().to_owned(),
+        });
+        Ok(outbound::Response {
+            status: response.status().as_u16(),
+            fields: fields.collect(),
+            body: response.into_body().into(),
+        })
+    }
+}
+
+impl From<OutboundError> for outbound::Error {
+    fn from(error: OutboundError) -> Self {
+        match error {
+            OutboundError::Denied(why) => Self::Denied(why),
+            OutboundError::Unavailable(why) => Self::Unavailable(why),
+            OutboundError::Timeout => Self::Timeout,
+            OutboundError::Size => Self::Size,
+        }
+    }
+}
+
+fn head(asked: outbound::Request) -> Result<http::Request<Bytes>, outbound::Error> {
+    let invalid = |what: &str, value: &str| outbound::Error::Invalid(format!("{what} {:?}", clip(value)));
+    if asked.body.len() > BODY_MAX {
+        return Err(outbound::Error::Size);
+    }
+    let method = Method::from_bytes(asked.method.as_bytes())
+        .ok()
+        .filter(|method| *method != Method::CONNECT)
+        .ok_or_else(|| invalid("this is no method:", &asked.method))?;
+    let target = asked
+        .target
+        .starts_with('/')
+        .then(|| PathAndQuery::try_from(asked.target.as_str()).ok())
+        .flatten()
+        .ok_or_else(|| invalid("this is no path that begins with `/`:", &asked.target))?;
+    let mut request = http::Request::new(Bytes::from(asked.body));
+    *request.method_mut() = method;
+    *request.uri_mut() = target.into();
+    for field in &asked.fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .ok()
+            .filter(|name| !crate::decision::is_framing(name))
+            .ok_or_else(|| invalid("this field cannot be sent:", &field.name))?;
+        let value = HeaderValue::from_bytes(&field.value).map_err(|_| invalid("a value of", &field.name))?;
+        if request.headers_mut().try_append(name, value).is_err() {
+            return Err(invalid("too many fields, from", &field.name));
+        }
+    }
+    Ok(request)
+}
+
+fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(200)]
+}

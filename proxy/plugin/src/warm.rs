@@ -1,0 +1,65 @@
+//! Exchanges before the image is taken, so that what a guest builds at its first use (caches of regular expressions, buffers) is in it.
+
+use wasmtime::Store;
+
+use crate::{
+    BodyMode, Declaration, Sample,
+    contract::{exports::portcullis::filter::filter::Guest, portcullis::filter::types as guest},
+    instance::State,
+    manifest::Message,
+};
+
+/// Runs each sample through the phases that are declared. What the plugin answers does not matter.
+///
+/// # Errors
+/// When it traps, or a sample is no message.
+pub async fn up(
+    store: &mut Store<State>,
+    exports: &Guest,
+    wants: &Declaration,
+    samples: &[Sample],
+) -> wasmtime::Result<()> {
+    for sample in samples {
+        let request = Sample::split(&sample.request).map_err(wasmtime::Error::from)?;
+        let response = Sample::split(&sample.response).map_err(wasmtime::Error::from)?;
+        let exchange = exports.exchange().call_constructor(&mut *store).await?;
+        let calls = exports.exchange();
+        if let Some(Message { first, fields, body }) = &request {
+            let shown = shown(fields);
+            let word = |at: usize, default: &'static str| first.get(at).map_or(default, String::as_str);
+            let head = guest::RequestHead {
+                method: word(0, "GET"),
+                https: true,
+                authority: fields.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost"),
+                target: word(1, "/"),
+                version: guest::HttpVersion::Http11,
+                fields: &shown,
+            };
+            if wants.request_head {
+                calls.call_request_head(&mut *store, exchange, head).await?;
+            }
+            if wants.request_body != BodyMode::None {
+                let end = Some(guest::BodyEnd::Complete(&[]));
+                calls.call_request_body(&mut *store, exchange, body.as_bytes(), end).await?;
+            }
+        }
+        if let Some(Message { first, fields, body }) = &response {
+            let shown = shown(fields);
+            let status = first.get(1).and_then(|status| status.parse().ok()).unwrap_or(200);
+            if wants.response_head {
+                let head = guest::ResponseHead { status, fields: &shown };
+                calls.call_response_head(&mut *store, exchange, head).await?;
+            }
+            if wants.response_body != BodyMode::None {
+                let end = Some(guest::BodyEnd::Complete(&[]));
+                calls.call_response_body(&mut *store, exchange, body.as_bytes(), end).await?;
+            }
+        }
+        exchange.resource_drop_async(&mut *store).await?;
+    }
+    Ok(())
+}
+
+fn shown(fields: &http::HeaderMap) -> Vec<guest::FieldParam<'_>> {
+    fields.iter().map(|(name, value)| guest::FieldParam { name: name.as_str(), value: value.as_bytes() }).collect()
+}
