@@ -54,7 +54,7 @@ async fn measure(plan: &Plan) -> Result<()> {
     let good = PathBuf::from("target/plugins/test/good.wasm");
     let guests = match &plan.file {
         Some((file, config)) => vec![("it", file.clone(), config.clone())],
-        None => ["noop", "reader-writer", "looker"]
+        None => ["heads", "reader-writer", "looker"]
             .map(|name| (name, good.clone(), format!("{{\"do\": \"{name}\"}}")))
             .to_vec(),
     };
