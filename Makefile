@@ -77,7 +77,9 @@ fuzz:
 bench: plugins
 	@tests/install bench
 	$(CARGO) build --locked --release -p portcullis
-	PORTCULLIS_BIN='$(abspath $(TARGET))/release/portcullis' python3 tests/bench/bench.py $(BENCH)
+	@CARGO='$(CARGO)' plugins/build --dir tests/guests --out '$(TARGET)/plugins/test' good
+	BENCH_GUEST='$(abspath $(TARGET))/plugins/test/good.wasm' \
+		PORTCULLIS_BIN='$(abspath $(TARGET))/release/portcullis' python3 tests/bench/bench.py $(BENCH)
 
 install: plugins
 	@tests/install build
