@@ -79,6 +79,7 @@ fn odd(text: &str) -> Record {
             alpn: Some("h2"),
             certificate: Some(text.into()),
             resumed: true,
+            ja4: None,
         }),
         ..(*record.connection).clone()
     });
