@@ -9,6 +9,7 @@
 
 mod breaker;
 mod build;
+mod bulk;
 mod component;
 mod contract;
 mod decision;
