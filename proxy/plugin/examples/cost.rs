@@ -1,11 +1,15 @@
 //! What a plugin's part in an exchange costs: `cargo run --release -p portcullis-plugin --example cost -- FILE [CONFIG]`.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use portcullis_plugin::{
-    BodyMode, Definition, Facts, Grants, Host, Isolation, Limits, Local, OnFailure, Plugin, RequestHead, ResponseHead, Settings,
+    BodyMode, Definition, Facts, Grants, Host, Isolation, Limits, Local, OnFailure, Plugin, RequestHead, ResponseHead,
+    Settings,
 };
 
 fn main() {
@@ -20,7 +24,14 @@ fn main() {
             module: module.clone(),
             config: config.clone(),
             limits: Limits::default(),
-            grants: Grants { log: true, metrics: true, clock: true, random: true, key_value: true, http: Some(Vec::new()) },
+            grants: Grants {
+                log: true,
+                metrics: true,
+                clock: true,
+                random: true,
+                key_value: true,
+                http: Some(Vec::new()),
+            },
             isolation,
             on_failure: OnFailure::Refuse,
             workers: 1,

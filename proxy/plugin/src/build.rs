@@ -284,7 +284,9 @@ fn granted(inspection: &Inspection, grants: &Grants) -> Result<(), BuildError> {
             "key-value" => (grants.key_value, "key_value = true"),
             "http" => (grants.http.is_some(), "http = [\"name of a backend\"]"),
             other => {
-                return Err(BuildError(format!("it imports portcullis:filter/{other}, which this proxy does not have")));
+                return Err(BuildError(format!(
+                    "it imports portcullis:filter/{other}, which this proxy does not have"
+                )));
             }
         };
         if !is_granted {

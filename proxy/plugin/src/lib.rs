@@ -24,6 +24,7 @@ mod metered;
 mod outbound;
 mod run;
 mod services;
+pub mod testing;
 mod ticker;
 mod warm;
 
