@@ -28,6 +28,7 @@ mod outbound;
 mod run;
 mod services;
 pub mod store;
+pub mod testing;
 mod ticker;
 mod warm;
 
