@@ -22,6 +22,7 @@ mod local;
 mod manifest;
 mod metered;
 mod outbound;
+mod pack;
 mod run;
 mod services;
 pub mod testing;
@@ -39,6 +40,7 @@ pub use self::{
     local::Local,
     manifest::{Manifest, Sample},
     outbound::{Outbound, OutboundError, OutboundSender},
+    pack::pack,
     run::{BodyEnd, Costs, Facts, Phase, RequestHead, ResponseHead, Run, Summary, TlsFacts},
     services::{
         key_value::{KeyValue, Refused},
