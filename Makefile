@@ -9,8 +9,8 @@ BENCH  ?=
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-# The workspace of plugins, natively. `plugins/build` compiles it to WebAssembly in the same folder.
-guests = $(CARGO) $(1) --locked --manifest-path plugins/Cargo.toml --target-dir '$(TARGET)/guests'
+# A workspace of guests, natively: `plugins`, or those of the tests. `plugins/build` compiles them to WebAssembly in the same folder.
+guests = $(CARGO) $(2) --locked --manifest-path $(1)/Cargo.toml --target-dir '$(TARGET)/guests' --workspace
 
 .PHONY: help run test plugins check fmt fuzz bench install
 
@@ -35,7 +35,8 @@ run: plugins
 # The executable is built first, with the workspace's features: the scenarios run it.
 test: plugins
 	@tests/install test
-	$(call guests,test) --workspace --no-fail-fast
+	@CARGO='$(CARGO)' plugins/build --dir tests/guests --out target/plugins/test
+	$(call guests,plugins,test) --no-fail-fast
 	$(CARGO) build --locked --workspace --bins
 	PORTCULLIS_BIN='$(abspath $(TARGET))/debug/portcullis' $(CARGO) test --locked --workspace --no-fail-fast
 
@@ -43,6 +44,7 @@ test: plugins
 plugins:
 	@tests/install plugins
 	@CARGO='$(CARGO)' plugins/build
+	@CARGO='$(CARGO)' plugins/build --dir tests/guests --out target/plugins/test
 
 check:
 	@tests/install check
@@ -50,12 +52,15 @@ check:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 	$(CARGO) fmt --manifest-path plugins/Cargo.toml --all --check
-	$(call guests,clippy) --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(call guests,doc) --workspace --no-deps
+	$(CARGO) fmt --manifest-path tests/guests/Cargo.toml --all --check
+	$(call guests,plugins,clippy) --all-targets -- -D warnings
+	$(call guests,tests/guests,clippy) --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(call guests,plugins,doc) --no-deps
 
 fmt:
 	$(CARGO) fmt --all
 	$(CARGO) fmt --manifest-path plugins/Cargo.toml --all
+	$(CARGO) fmt --manifest-path tests/guests/Cargo.toml --all
 
 # The sanitiser's flags are unstable; RUSTC_BOOTSTRAP lets the stable compiler take them, so that no other is needed.
 # What a run finds stays in corpus/, which it begins with the next time; seeds/ are the beginnings that the tests know too.
@@ -72,7 +77,9 @@ fuzz:
 bench: plugins
 	@tests/install bench
 	$(CARGO) build --locked --release -p portcullis
-	PORTCULLIS_BIN='$(abspath $(TARGET))/release/portcullis' python3 tests/bench/bench.py $(BENCH)
+	@CARGO='$(CARGO)' plugins/build --dir tests/guests --out '$(TARGET)/plugins/test' good
+	BENCH_GUEST='$(abspath $(TARGET))/plugins/test/good.wasm' \
+		PORTCULLIS_BIN='$(abspath $(TARGET))/release/portcullis' python3 tests/bench/bench.py $(BENCH)
 
 install: plugins
 	@tests/install build

@@ -37,6 +37,7 @@ def arguments():
     parser.add_argument('--hosts', type=lambda text: [int(word) for word in text.split(',')], default=[10, 10_000],
                         help='numbers of hosts in the scenario routes (10,10000)')
     parser.add_argument('--idle', type=int, default=9000, help='connections in the scenario idle (9000)')
+    parser.add_argument('--held', type=int, default=10_000, help='exchanges in the scenario held (10000)')
     options = parser.parse_args()
     for name in options.scenario:
         if name not in scenarios.ALL:

@@ -1,11 +1,8 @@
 //! Whom a request is counted for.
 
-use std::{
-    fmt::Write,
-    net::{IpAddr, Ipv6Addr},
-    str::FromStr,
-};
+use std::{fmt::Write, str::FromStr};
 
+use portcullis_sdk::settings;
 use serde::{Deserialize, Deserializer, de};
 use sha2::{Digest, Sha256};
 
@@ -30,7 +27,7 @@ impl FromStr for Part {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let token = |name: &str| !name.is_empty() && name.bytes().all(is_token);
+        let token = settings::is_token;
         Ok(match text.split_once(':') {
             None if text == "client" => Self::Client,
             None if text == "path" => Self::Path,
@@ -79,17 +76,6 @@ impl Key {
             let _ = write!(text, "{byte:02x}");
             text
         })
-    }
-}
-
-/// A client's address as it is counted: IPv4 in full, IPv6 by its network, because one customer has at least a /64 to choose from.
-pub fn client(address: IpAddr, ipv6_prefix: u32) -> String {
-    match address.to_canonical() {
-        IpAddr::V6(six) => {
-            let mask = u128::MAX.checked_shl(128 - ipv6_prefix).unwrap_or(0);
-            format!("{}/{ipv6_prefix}", Ipv6Addr::from_bits(six.to_bits() & mask))
-        }
-        four => four.to_string(),
     }
 }
 
@@ -143,10 +129,6 @@ pub fn cookie<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<
     })
 }
 
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,16 +141,6 @@ mod tests {
         for text in ["", "ip", "header", "header:", "header:a b", "cookie:a=b", "client:1"] {
             assert!(text.parse::<Part>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn ipv6_clients_are_counted_by_network() {
-        let text = |address: &str, prefix| client(address.parse().unwrap(), prefix);
-        assert_eq!(text("2001:db8:1:2:3:4:5:6", 64), "2001:db8:1:2::/64");
-        assert_eq!(text("2001:db8:1:2:3:4:5:6", 128), "2001:db8:1:2:3:4:5:6/128");
-        assert_eq!(text("2001:db8:1:2::1", 48), "2001:db8:1::/48");
-        assert_eq!(text("192.0.2.1", 64), "192.0.2.1");
-        assert_eq!(text("::ffff:192.0.2.1", 64), "192.0.2.1");
     }
 
     #[test]

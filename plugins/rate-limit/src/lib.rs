@@ -10,7 +10,9 @@ mod window;
 use counter::Counted;
 use fields::State;
 use key::{Key, Part};
-use portcullis_sdk::{Edits, Plugin, RequestHead, Response, ResponseHead, Verdict, Wants, clock, connection, log};
+use portcullis_sdk::{
+    Edits, Plugin, RequestHead, Response, ResponseHead, Verdict, Wants, clock, connection, log, settings::Network,
+};
 use settings::{Config, Fields, Missing, OnFull, Policy, Settings};
 
 /// The plugin, configured.
@@ -45,7 +47,7 @@ impl Plugin for RateLimit {
 
     fn request_head(&self, exchange: &mut Exchange, head: &RequestHead) -> Verdict {
         let now = clock::now().as_millis() as u64;
-        let client = key::client(connection::get().client_address(), self.settings.ipv6_prefix);
+        let client = Network::of_client(connection::get().client_address(), self.settings.ipv6_prefix).to_string();
         let mut counted = Vec::with_capacity(self.settings.policies.len());
         for (at, policy) in self.settings.policies.iter().enumerate() {
             let Some(who) = who(policy, &client, head) else { continue };

@@ -137,7 +137,7 @@ fn check(limit: Limit, at: usize) -> Result<Policy, String> {
     if limit.requests > 999_999_999_999_999 {
         return Err(format!("`limits[{at}].requests` is {}: write at most 999999999999999", limit.requests));
     }
-    if !(SHORTEST..=LONGEST).contains(&limit.window) || limit.window.0 % 1000 != 0 {
+    if !(SHORTEST..=LONGEST).contains(&limit.window) || !limit.window.0.is_multiple_of(1000) {
         return Err(format!("`limits[{at}].window` must be whole seconds, from \"1s\" to \"31d\""));
     }
     let quota = Quota { requests: limit.requests, window: limit.window.0 };

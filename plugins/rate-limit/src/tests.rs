@@ -157,7 +157,7 @@ fn a_dry_run_refuses_nothing_and_logs() {
     let plugin = plugin(r#"{"limits": [{"requests": 1, "window": "1s"}], "dry_run": true}"#);
     assert_eq!(passed(&plugin, 3, &root()), 3);
     assert_eq!(testing::lines().len(), 2);
-    assert!(testing::lines()[0].1.contains("192.0.2.1 would be refused by default"));
+    assert!(testing::lines()[0].1.contains("192.0.2.1/32 would be refused by default"));
 }
 
 #[test]
@@ -175,10 +175,10 @@ fn a_refusal_for_lack_of_room_takes_back_what_was_counted() {
     let plugin = plugin(
         r#"{"limits": [{"name": "a", "requests": 5, "window": "1s"}, {"name": "b", "requests": 5, "window": "1s"}], "on_full": "refuse"}"#,
     );
-    testing::set_quota(150);
+    testing::set_quota(155);
     let refused = ask(&plugin, &root()).expect("there is room for one count only");
     assert_eq!(refused.status, 503);
-    assert_eq!(key_value::get("a/1000/192.0.2.1/1767225600").unwrap().as_deref(), Some(&b"0"[..]));
+    assert_eq!(key_value::get("a/1000/192.0.2.1/32/1767225600").unwrap().as_deref(), Some(&b"0"[..]));
 }
 
 #[test]

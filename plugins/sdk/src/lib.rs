@@ -63,6 +63,7 @@ mod response;
 pub mod settings;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod valid;
 mod wants;
 
 #[doc(hidden)]
@@ -73,5 +74,6 @@ pub use self::{
     },
     host::{clock, connection, http, key_value, log, metrics, random},
     plugin::{NoConfig, Plugin},
+    valid::check_name,
     wants::{Body, Holding, Wants},
 };

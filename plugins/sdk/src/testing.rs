@@ -14,6 +14,8 @@ mod exchange;
 pub(crate) mod imports;
 mod mock;
 mod split;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use self::{

@@ -19,6 +19,7 @@ use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 use crate::{
     AtLimit, BodyMode, Declaration, Definition, Failure, Grants, Health, Host, Inspection,
     breaker::{Breaker, Trial},
+    bulk,
     component::{self, Read},
     contract::{
         Plugin as Bindings, PluginPre, exports::portcullis::filter::filter as guest, portcullis::filter as host,
@@ -94,6 +95,7 @@ impl Plugin {
                 definition.limits.memory >> 10
             )));
         }
+        let bytes = bulk::in_pieces(&bytes)?;
         let mut warnings = Vec::new();
         let services = host.services(&definition.name);
         services.key_value.set_quota(definition.limits.key_value);

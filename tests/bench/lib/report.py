@@ -52,6 +52,24 @@ def comparison(results, reference, bulk=False):
     return rows(*lines)
 
 
+def added(results, bare, length):
+    """What each peer with a plugin costs more than the same without: {peer: [figures of each round]}, {peer: name of the same without}."""
+    lines = [['', 'CPU µs per request', 'added', 'GiB/s of a core for what is added' if length > 1 << 16 else None,
+              'peak RSS of the tree MiB', 'CPU of the proxy', 'failures']]
+    for name in results:
+        cost = [figures['us_request'] for figures in results[name]]
+        more = [a - b['us_request'] for a, b in zip(cost, results.get(bare.get(name), []))]
+        rate = [length / (1 << 30) / (micros * 1e-6) for micros in more if micros > 0]
+        share = statistics.median(figures['proxy_share'] for figures in results[name]) * 100
+        noisy = sum(figures['noisy'] for figures in results[name])
+        lines.append([name, spread(cost), spread(more) if more else '–', spread(rate) if rate else '–',
+                      f'{max(figures["peak_rss"] for figures in results[name]) / places.MIB:.1f}',
+                      f'{share:.0f} %' + (f' ({noisy} noisy rounds)' if noisy else ''),
+                      sum(figures['fails'] for figures in results[name])])
+    shown = [column for column, head in enumerate(lines[0]) if head is not None]
+    return rows(*([line[column] for column in shown] for line in lines))
+
+
 def _first(pattern, path, default):
     with open(path) as file:
         match = re.search(pattern, file.read(), re.M)

@@ -5,7 +5,7 @@ import sys
 import time
 
 from . import client, places, prepare, process, report, window
-from .peers.peer import Model
+from .peers.peer import Model, Task
 
 WEB = {name: places.POOLS[name] for name in 'AB'}
 CONNECT_FROM = ['--sources', 16]
@@ -40,17 +40,24 @@ class Run:
 
     def start(self, scenario, tag, model):
         """Those that take part, running."""
+        kinds = []
+        for kind in self.peers:
+            if scenario in kind.scenarios:
+                why = kind.lacks(scenario)
+                if why:
+                    print(f'{tag} without {kind.name}: {why}', file=sys.stderr)
+                else:
+                    kinds.append(kind)
+        return self.start_all(kinds, tag, model)
+
+    def start_all(self, kinds, tag, model):
+        """All of them, running."""
         running = []
         try:
-            for number, kind in enumerate(self.peers):
-                if scenario in kind.scenarios:
-                    why = kind.lacks(scenario)
-                    if why:
-                        print(f'{tag} without {kind.name}: {why}', file=sys.stderr)
-                        continue
-                    peer = kind(number, tag)
-                    running.append(peer)
-                    peer.started_in = peer.start(model)
+            for number, kind in enumerate(kinds):
+                peer = kind(number, tag)
+                running.append(peer)
+                peer.started_in = peer.start(model)
         except Exception:
             self.stop(running)
             raise
@@ -258,6 +265,75 @@ class Run:
         table = report.rows(head, *(line for _, line in sorted(lines, key=lambda line: line[0])))
         yield f'### idle\n\n{count} idle TLS 1.3 connections, one request made on each.\n\n{table}\n', raw
 
+    def plugins(self):
+        noop = Task('noop', '{ do = "heads" }', 'noop')
+        headers = Task('headers', '{ do = "reader-writer" }', 'headers')
+        body = Task('body', '{ do = "looker" }', 'body')
+        for tag, title, task, length, connections in (
+                ('plugin-noop', 'Asked about both heads, does nothing. 1 KiB.', noop, 1024, 64),
+                ('plugin-headers', 'Reads three fields of the request and sets two. 1 KiB.', headers, 1024, 64),
+                ('plugin-body', 'Looks at every byte of both bodies. 1 KiB.', body, 1024, 64),
+                ('plugin-body-1m', 'Looks at every byte of both bodies. 1 MiB.', body, places.MIB, 16)):
+            yield self._plugins(tag, title, task, length, connections)
+
+    def _plugins(self, tag, title, task, length, connections):
+        kinds = [kind for peer in self.peers for kind in [peer, *peer.extended(task)] if peer.extended(task)]
+        if not kinds:
+            return f'### {tag}\n\nNot measured: no peer can take part.\n', {}
+        running = self.start_all(kinds, tag, Model(WEB))
+        try:
+            for peer in running:
+                answers(peer, length=length)
+                self._does(peer, task)
+            results = self.rounds(tag, running, lambda peer: self.windows.load(
+                peer, '--target', f'127.0.0.1:{peer.http}', '--conns', connections, '--path', f'/b/{length}'))
+        finally:
+            self.stop(running)
+        bare = {peer.name: peer.bare.name for peer in running if peer.bare}
+        return f'### {tag}\n\n{title} HTTP/1.1, {connections} connections.\n\n{report.added(results, bare, length)}\n', results
+
+    def _does(self, peer, task):
+        """A plugin that is not asked would be a cheap one."""
+        if task.name == 'headers':
+            head = client.get(peer.http, '/head')[2].decode().lower()
+            expect(('x-reader: portcullis' in head) == bool(peer.bare), peer, f'sends the origin\n{head}')
+
+    def held(self):
+        """Exchanges whose requests stop in the middle, in a plugin that waits for the rest."""
+        count = self.options.held
+        lines, raw = [], {}
+        kinds = [kind for peer in self.peers for kind in peer.extended(Task('held', HOLDER, ''))
+                 if peer.name == 'portcullis']
+        for kind in kinds:
+            kind.instances = count + 100
+            peer = kind(0, 'held')
+            holder = None
+            try:
+                peer.start(Model(WEB, connections=count + 300))
+                time.sleep(0.5)
+                peer.meter.refresh()
+                before, cpu = peer.meter.rss(), peer.meter.cpu()
+                holder = process.spawn([places.TOOL, 'hold', '--target', f'127.0.0.1:{peer.http}', '--count', count],
+                                       places.LOAD_CORE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                opened = int(holder.stdout.readline().split()[1])
+                time.sleep(3)
+                during, cpu = peer.meter.rss(), peer.meter.cpu() - cpu
+                answered = int(holder.communicate('\n', timeout=60)[0].split()[1])
+                expect(answered == count, peer, f'answers {answered} of {count} when the rest has come')
+                raw[peer.name] = {'opened': opened, 'rss_before': before, 'rss_during': during, 'cpu_s': cpu}
+                lines.append([peer.name, opened, f'{before / places.MIB:.1f}', f'{during / places.MIB:.1f}',
+                              f'{(during - before) / max(1, opened) / 1024:.1f}', f'{cpu / max(1, opened) * 1e6:.0f}'])
+            finally:
+                process.stop(holder)
+                peer.stop()
+        head = ['', 'exchanges', 'RSS before MiB', 'RSS with them MiB', 'KiB for each', 'CPU µs for each']
+        yield (f'### held\n\n{count} requests with half of their 2 KiB of body, each in an instance of a plugin that wants the head and holds '
+               f'the body.\n\n{report.rows(head, *lines)}\n'), raw
+
+
+# Wants the head too, so that an instance belongs to the exchange from the beginning.
+HOLDER = '{ do = "holder", limit = 65536, head = true }'
 
 ALL = {name: getattr(Run, name.replace('-', '_'))
-       for name in ('h1', 'h1-tls', 'h2-tls', 'tls-handshake', 'large', 'passthrough', 'routes', 'idle')}
+       for name in ('h1', 'h1-tls', 'h2-tls', 'tls-handshake', 'large', 'passthrough', 'routes', 'idle',
+                    'plugins', 'held')}

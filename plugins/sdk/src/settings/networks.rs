@@ -25,6 +25,15 @@ impl Network {
         four == self.four && (self.first..=self.last).contains(&number)
     }
 
+    /// The network that a client is counted by: an IPv4 address by itself, an IPv6 address with its neighbours under `ipv6_prefix` (0 to
+    /// 128), because one customer has at least a /64 to choose addresses from.
+    pub fn of_client(address: IpAddr, ipv6_prefix: u32) -> Self {
+        let (four, number) = number(address);
+        let host_bits = if four { 0 } else { 128u32.saturating_sub(ipv6_prefix) };
+        let mask = 1u128.checked_shl(host_bits).map_or(u128::MAX, |size| size - 1);
+        Self { four, first: number & !mask, last: number | mask }
+    }
+
     fn new(address: IpAddr, prefix: u32) -> Option<Self> {
         let (address, prefix) = match address {
             IpAddr::V6(six) => match six.to_ipv4_mapped() {
@@ -293,6 +302,20 @@ mod tests {
         let error = "2001:db8::1/32".parse::<Network>().unwrap_err();
         assert!(error.to_string().contains("write \"2001:db8::/32\""), "{error}");
         assert!("10.0.0.1/0".parse::<Network>().is_err());
+    }
+
+    #[test]
+    fn ipv6_clients_are_counted_by_network() {
+        for (address, prefix, network) in [
+            ("2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::/64"),
+            ("2001:db8:1:2:3:4:5:6", 128, "2001:db8:1:2:3:4:5:6/128"),
+            ("2001:db8:1:2::1", 48, "2001:db8:1::/48"),
+            ("2001:db8:1:2::1", 0, "::/0"),
+            ("192.0.2.1", 64, "192.0.2.1/32"),
+            ("::ffff:192.0.2.1", 64, "192.0.2.1/32"),
+        ] {
+            assert_eq!(Network::of_client(address.parse().unwrap(), prefix).to_string(), network);
+        }
     }
 
     #[test]

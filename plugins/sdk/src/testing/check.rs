@@ -1,6 +1,6 @@
 //! What the proxy counts as a failure of the plugin, so that a test shows it.
 
-use crate::{Field, FieldEdit, Verdict};
+use crate::{Field, FieldEdit, Verdict, check_name};
 
 /// Where a verdict was given.
 #[derive(Clone, Copy, Debug)]
@@ -12,10 +12,6 @@ pub(crate) struct Place {
     /// Whether this was the end `complete`.
     pub(crate) complete: bool,
 }
-
-/// Fields that the proxy keeps right by itself.
-const FRAMING: [&str; 8] =
-    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Panics where the proxy would end the plugin's part in the exchange.
 pub(crate) fn verdict(verdict: &Verdict, place: Place) {
@@ -59,16 +55,9 @@ pub(crate) fn verdict(verdict: &Verdict, place: Place) {
 }
 
 fn field(field: &Field) {
-    name(&field.name);
-    let good = field.value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f));
-    assert!(good, "the value of field {} has bytes that HTTP does not allow", field.name);
+    field.check().unwrap_or_else(|why| panic!("{why}"));
 }
 
 fn name(name: &str) {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    assert!(!name.is_empty() && name.bytes().all(token), "{name:?} is no name of a field");
-    assert!(
-        !FRAMING.contains(&name.to_ascii_lowercase().as_str()),
-        "field {name} frames the message or belongs to the connection: the proxy keeps it right by itself",
-    );
+    check_name(name).unwrap_or_else(|why| panic!("{why}"));
 }

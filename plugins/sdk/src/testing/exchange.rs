@@ -1,14 +1,13 @@
 //! Running a plugin through the phases of an exchange.
 
-use std::marker::PhantomData;
-
 use super::{
     check::{self, Place},
     mock::with,
 };
-use crate::{Body, BodyEnd, Field, RequestHead, ResponseHead, Summary, Verdict, Wants, bindings};
-
-use bindings::exports::portcullis::filter::filter::Phases;
+use crate::{
+    Body, BodyEnd, Field, Holding, RequestHead, Response, ResponseHead, Summary, Verdict, Wants,
+    bindings::exports::portcullis::filter::filter::Phases,
+};
 
 /// A configured plugin.
 pub struct Plugin<P> {
@@ -37,7 +36,7 @@ impl<P: crate::Plugin> Plugin<P> {
 
     /// A new exchange.
     pub fn exchange(&self) -> Exchange<'_, P> {
-        Exchange { plugin: self, state: P::Exchange::default(), marker: PhantomData }
+        Exchange { plugin: self, state: P::Exchange::default() }
     }
 }
 
@@ -48,7 +47,6 @@ impl<P: crate::Plugin> Plugin<P> {
 pub struct Exchange<'a, P: crate::Plugin> {
     plugin: &'a Plugin<P>,
     state: P::Exchange,
-    marker: PhantomData<P>,
 }
 
 /// What became of a body.
@@ -58,7 +56,8 @@ pub struct Outcome {
     pub data: Vec<u8>,
     /// The trailers, where the plugin changed them.
     pub trailers: Option<Vec<Field>>,
-    /// Anything but continue and edit: it ended the exchange there. And the last edits of the head, of a body that is held.
+    /// Anything but continue and edit, which ended the exchange there (the proxy's own 413 or 502 for a body over its limit, too). And
+    /// the edits of the head, of a body that is held.
     pub verdict: Option<Verdict>,
 }
 
@@ -93,12 +92,14 @@ impl<P: crate::Plugin> Exchange<'_, P> {
         self.body(true, data, end)
     }
 
-    /// Shows the request's body in these pieces; the end comes with the last one. A plugin that holds it is given all at once.
+    /// Shows the request's body in these pieces; the end comes with the last one. A plugin that holds it is given all at once, and
+    /// no more than its limit.
     pub fn request_pieces(&mut self, pieces: &[&[u8]], end: &BodyEnd) -> Outcome {
         self.pieces(false, pieces, end)
     }
 
-    /// Shows the response's body in these pieces; the end comes with the last one. A plugin that holds it is given all at once.
+    /// Shows the response's body in these pieces; the end comes with the last one. A plugin that holds it is given all at once, and
+    /// no more than its limit.
     pub fn response_pieces(&mut self, pieces: &[&[u8]], end: &BodyEnd) -> Outcome {
         self.pieces(true, pieces, end)
     }
@@ -140,25 +141,35 @@ impl<P: crate::Plugin> Exchange<'_, P> {
     }
 
     fn pieces(&mut self, response: bool, pieces: &[&[u8]], end: &BodyEnd) -> Outcome {
-        let mut outcome = Outcome::default();
-        let whole: Vec<u8>;
-        let one: [&[u8]; 1];
-        let pieces = if matches!(self.wanted(response), Body::Hold(_)) {
-            whole = pieces.concat();
-            one = [&whole];
-            &one[..]
-        } else {
-            pieces
+        let Body::Hold(Holding { limit, inspect }) = self.wanted(response) else {
+            return self.shown(response, pieces, end);
         };
+        let whole = pieces.concat();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if whole.len() <= limit {
+            return self.shown(response, &[&whole], end);
+        }
+        if !inspect {
+            // The proxy's own answer.
+            let verdict = Some(Verdict::Respond(Response::new(if response { 502 } else { 413 })));
+            return Outcome { verdict, ..Outcome::default() };
+        }
+        let (fits, rest) = whole.split_at(limit);
+        let mut outcome = self.shown(response, &[fits], &BodyEnd::Limit);
+        if !matches!(outcome.verdict, Some(Verdict::Respond(_) | Verdict::Close)) {
+            outcome.data.extend_from_slice(rest);
+        }
+        outcome
+    }
+
+    fn shown(&mut self, response: bool, pieces: &[&[u8]], end: &BodyEnd) -> Outcome {
+        let mut outcome = Outcome::default();
         let last = pieces.len().checked_sub(1).expect("a body has at least one piece, which may be empty");
         for (index, piece) in pieces.iter().enumerate() {
             match self.body(response, piece, (index == last).then_some(end)) {
                 Verdict::Continue => outcome.data.extend_from_slice(piece),
                 Verdict::Edit(mut edits) => {
-                    match edits.data.take() {
-                        Some(data) => outcome.data.extend_from_slice(&data),
-                        None => outcome.data.extend_from_slice(piece),
-                    }
+                    outcome.data.extend_from_slice(edits.data.take().as_deref().unwrap_or(piece));
                     outcome.trailers = edits.trailers.take().or(outcome.trailers);
                     if !edits.is_empty() {
                         outcome.verdict = Some(Verdict::Edit(edits));

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
+pub(super) use self::sdk::contract;
 use self::templates::Values;
 use super::project::{self, Language};
 use crate::output::{Outcome, print};

@@ -12,6 +12,7 @@ ROUTER = API + 'extensions.filters.http.router.v3.Router'
 TLS = API + 'extensions.transport_sockets.tls.v3.DownstreamTlsContext'
 INSPECTOR = API + 'extensions.filters.listener.tls_inspector.v3.TlsInspector'
 TCP = API + 'extensions.filters.network.tcp_proxy.v3.TcpProxy'
+WASM = API + 'extensions.filters.http.wasm.v3.Wasm'
 ROUTES = API + 'config.route.v3.RouteConfiguration'
 UNBOUNDED = 1_000_000
 
@@ -34,10 +35,16 @@ def _cluster(name, address):
 
 class Envoy(Peer):
     name = 'envoy'
+    # With a filter: what it does.
+    task = None
 
     @classmethod
     def find(cls):
         return prepare.envoy()
+
+    @classmethod
+    def extended(cls, task):
+        return [type(cls.__name__, (cls,), {'name': f'{cls.name}-wasm', 'bare': cls, 'task': task})]
 
     def version(self):
         return 'envoy ' + re.search(r'/(\d+\.\d+\.\d+)/', first_line(self.binary, '--version'))[1]
@@ -52,6 +59,14 @@ class Envoy(Peer):
             for host, rules in model.routes]
         return hosts + [{'name': 'default', 'domains': ['*'], 'routes': [route('/', model.default)]}]
 
+    def _filters(self):
+        if not self.task:
+            return []
+        code = {'local': {'filename': str(prepare.filter_module(self.task.filter))}}
+        machine = {'vm_id': 'measured', 'runtime': 'envoy.wasm.runtime.v8', 'code': code}
+        return [_typed('envoy.filters.http.wasm', WASM, config={
+            'name': 'measured', 'root_id': 'measured', 'fail_open': False, 'vm_config': machine})]
+
     def _listeners(self, model):
         routes = str(places.RUN / self.dir / 'routes.json')
         watched = {'path': routes, 'watched_directory': {'path': str(places.RUN / self.dir)}}
@@ -59,7 +74,7 @@ class Envoy(Peer):
                          generate_request_id=False, use_remote_address=True,
                          rds={'route_config_name': 'routes',
                               'config_source': {'resource_api_version': 'V3', 'path_config_source': watched}},
-                         http_filters=[_typed('envoy.filters.http.router', ROUTER)])
+                         http_filters=[*self._filters(), _typed('envoy.filters.http.router', ROUTER)])
         tls = _typed('envoy.transport_sockets.tls', TLS, common_tls_context={
             'alpn_protocols': ['h2', 'http/1.1'],
             'tls_params': {'tls_minimum_protocol_version': 'TLSv1_2', 'tls_maximum_protocol_version': 'TLSv1_3'},

@@ -23,6 +23,16 @@ class Model:
     connections: int = 4096
 
 
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a plugin of one proxy and a filter of another both do."""
+    name: str
+    # The table of the tests' guest `good`.
+    config: str
+    # The filter in filters/.
+    filter: str
+
+
 def fill(template, **values):
     """A file of `templates/` with its @@NAMES@@ replaced."""
     text = (places.TEMPLATES / template).read_text()
@@ -36,6 +46,8 @@ class Peer:
     scenarios = frozenset({'h1', 'h1-tls', 'h2-tls', 'tls-handshake', 'large', 'passthrough', 'routes', 'idle'})
     # Set by `find`.
     binary = None
+    # The peer that this one is with a plugin; its cost is what is added to that.
+    bare = None
 
     @classmethod
     def find(cls):
@@ -46,6 +58,11 @@ class Peer:
     def lacks(cls, scenario):
         """Why it cannot take part in one of its scenarios here; None if it can."""
         return None
+
+    @classmethod
+    def extended(cls, task):
+        """Peers that do the same and have a plugin for `task` in the way."""
+        return []
 
     def render(self, model):
         """Writes the configuration."""

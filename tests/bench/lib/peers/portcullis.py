@@ -7,10 +7,18 @@ from .peer import Peer, fill, first_line
 
 class Portcullis(Peer):
     name = 'portcullis'
+    # With a plugin: what it does, and how its instances are used.
+    task = isolation = None
+    instances = 1000
 
     @classmethod
     def find(cls):
         return prepare.portcullis()
+
+    @classmethod
+    def extended(cls, task):
+        return [type(cls.__name__, (cls,), {'name': f'{cls.name}-{isolation}', 'bare': cls, 'task': task,
+                                            'isolation': isolation}) for isolation in ('worker', 'exchange')]
 
     def version(self):
         return first_line(self.binary, '--version')
@@ -28,9 +36,14 @@ class Portcullis(Peer):
             for name, address in model.sni.items():
                 routes.append(f'[[route]]\nlistener = "l4"\nsni = "{name}"\npassthrough = "{name}"\n')
                 backends.append(f'[backend."{name}"]\nendpoints = ["tcp://{address}"]\n')
+        use = plugin = ''
+        if self.task:
+            use = 'plugins = ["measured"]\n'
+            plugin = (f'[plugin.measured]\nmodule = "{prepare.GUEST}"\nisolation = "{self.isolation}"\n'
+                      f'limits = {{ instances = {self.instances} }}\nconfig = {self.task.config}\n')
         self.write('portcullis.toml', fill(
             'portcullis.toml', DIR=places.RUN / self.dir, CERT=places.CERT, KEY=places.KEY, HTTP=self.http,
-            TLS=self.tls, DEFAULT=model.default, ROUTES='\n'.join(routes), BACKENDS='\n'.join(backends)))
+            TLS=self.tls, DEFAULT=model.default, ROUTES=use + '\n'.join(routes), BACKENDS='\n'.join([*backends, plugin])))
 
     def command(self, model):
         return [self.binary, 'run', f'{self.dir}/portcullis.toml']

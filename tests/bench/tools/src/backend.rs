@@ -1,6 +1,6 @@
 //! `backend`: a static origin. Bodies come from memory; request bodies are read and counted.
 //!
-//! `--http ADDRESS=ID`: `GET .../b/N` answers N bytes, after the request's body if there is one.
+//! `--http ADDRESS=ID`: `GET .../b/N` answers N bytes, after the request's body if there is one; `GET /head` answers the request's own head.
 //! `--raw ADDRESS=ID:N`: waits for a TLS record, then sends `ID`, a line feed and N bytes, and closes.
 
 use std::{
@@ -32,6 +32,8 @@ struct Request {
     body: Body,
     received: u64,
     wanted: usize,
+    /// Its head, where that is asked for.
+    head: Option<Vec<u8>>,
     close: bool,
 }
 
@@ -183,22 +185,24 @@ impl Connection {
                     };
                     let head = http::parse_head(&bytes[..length]);
                     let wanted = wanted(&bytes[..length]);
+                    let echoed = bytes.starts_with(b"GET /head ").then(|| bytes[..length].to_vec());
                     bytes = &bytes[length..];
                     let body = Body::of_request(&head);
-                    self.request.insert(Request { body, received: 0, wanted, close: head.close })
+                    self.request.insert(Request { body, received: 0, wanted, head: echoed, close: head.close })
                 }
             };
             let (used, content) = request.body.feed(bytes);
             request.received += content;
             bytes = &bytes[used..];
             if request.body.is_done() {
-                let (received, wanted) = (request.received, request.wanted);
+                let (received, wanted, head) = (request.received, request.wanted, request.head.take());
                 self.last |= request.close;
                 self.request = None;
-                let make = || answer(&listener.id, wanted, received);
-                let answer = match received {
-                    0 => answers.entry((self.listener, wanted)).or_insert_with(make).clone(),
-                    _ => make(),
+                let make = || answer(&listener.id, &vec![b'a'; wanted], received);
+                let answer = match (head, received) {
+                    (Some(head), _) => answer(&listener.id, &head, received),
+                    (None, 0) => answers.entry((self.listener, wanted)).or_insert_with(make).clone(),
+                    (None, _) => make(),
                 };
                 self.output.push_back((answer, 0));
             }
@@ -215,12 +219,13 @@ fn wanted(head: &[u8]) -> usize {
     })
 }
 
-fn answer(id: &str, length: usize, received: u64) -> Rc<[u8]> {
+fn answer(id: &str, body: &[u8], received: u64) -> Rc<[u8]> {
+    let length = body.len();
     let mut bytes = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nX-Backend: {id}\r\n\
          X-Received: {received}\r\n\r\n"
     )
     .into_bytes();
-    bytes.resize(bytes.len() + length, b'a');
+    bytes.extend_from_slice(body);
     bytes.into()
 }

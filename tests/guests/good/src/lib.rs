@@ -19,6 +19,8 @@ wit_bindgen::generate!({ path: "../../../wit", world: "plugin" });
 enum Config {
     /// Wants both heads and the log, and does nothing.
     Noop,
+    /// Wants both heads, and does nothing.
+    Heads,
     /// Reads `user-agent`, `accept` and `x-forwarded-for` of each request, and sets `x-seen` (their lengths' sum) and `x-reader`.
     ReaderWriter,
     /// Appends `x-chain: NAME` to both heads.
@@ -27,9 +29,12 @@ enum Config {
     Looker,
     /// Letters of both bodies become upper case, piece by piece.
     Upper,
-    /// Holds both bodies, and says in `x-held` how many bytes it saw and in `x-end` how they ended.
+    /// Holds both bodies, and says in `x-held` how many bytes it saw and in `x-end` how they ended. With `head` it wants the request's head
+    /// too, so that an instance waits with the exchange.
     Holder {
         limit: u64,
+        #[serde(default)]
+        head: bool,
         #[serde(default)]
         at_limit: Limit,
     },
@@ -100,11 +105,17 @@ impl Guest for Good {
         let hold = |limit, at_limit| both(BodyMode::Hold(Hold { limit, at_limit }));
         let declaration = match &config {
             Config::Noop => Declaration { phases: heads | Phases::LOG, ..none },
-            Config::Tag { .. } => Declaration { phases: heads, ..none },
+            Config::Heads | Config::Tag { .. } => Declaration { phases: heads, ..none },
             Config::ReaderWriter | Config::Uses => Declaration { phases: Phases::REQUEST_HEAD, ..none },
             Config::Looker | Config::Upper => both(BodyMode::Stream),
-            Config::Holder { limit, at_limit: Limit::Refuse } => hold(*limit, AtLimit::Refuse),
-            Config::Holder { limit, at_limit: Limit::Inspect } => hold(*limit, AtLimit::Inspect),
+            Config::Holder { limit, at_limit, head } => {
+                let at_limit = match at_limit {
+                    Limit::Refuse => AtLimit::Refuse,
+                    Limit::Inspect => AtLimit::Inspect,
+                };
+                let phases = if *head { Phases::REQUEST_HEAD } else { Phases::empty() };
+                Declaration { phases, ..hold(*limit, at_limit) }
+            }
             Config::Replace { limit, .. } => hold(*limit, AtLimit::Refuse),
             Config::Respond { phase, .. } | Config::Close { phase } => match phase {
                 Phase::RequestHead => Declaration { phases: Phases::REQUEST_HEAD, ..none },

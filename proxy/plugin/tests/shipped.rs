@@ -1,0 +1,136 @@
+//! The plugins of this project, as their READMEs tell operators to use them: each is built with the table and the grants of its
+//! README's example. Wants the files that `make plugins` makes.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use portcullis_plugin::{Definition, Grants, Host, Isolation, Limits, Manifest, OnFailure, Plugin, Settings, inspect};
+use serde::Deserialize;
+
+/// What is read of a README's example.
+#[derive(Debug, Deserialize)]
+struct Example {
+    plugin: toml::Table,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    module: String,
+    #[serde(default)]
+    grants: toml::Table,
+    #[serde(default)]
+    config: toml::Table,
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The folders of the plugins in Rust.
+fn shipped() -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(repository().join("plugins")).unwrap() {
+        let path = entry.unwrap().path();
+        let is_guest = fs::read_to_string(path.join("Cargo.toml")).is_ok_and(|manifest| manifest.contains("cdylib"));
+        if is_guest {
+            found.push((path.file_name().unwrap().to_str().unwrap().to_owned(), path));
+        }
+    }
+    found.sort();
+    assert!(found.iter().any(|(name, _)| name == "headers"), "{found:?}");
+    found
+}
+
+/// The file of a plugin.
+fn module(name: &str) -> Bytes {
+    let file = repository().join(format!("target/plugins/{name}.wasm"));
+    fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; run: make plugins", file.display())).into()
+}
+
+/// The entry of a README's first block of TOML.
+fn example(name: &str, folder: &Path) -> Entry {
+    let readme = read(&folder.join("README.md"));
+    let (_, rest) = readme.split_once("```toml\n").unwrap_or_else(|| panic!("the README of {name} has no example"));
+    let (example, _) = rest.split_once("```").unwrap();
+    let example: Example = toml::from_str(example).unwrap_or_else(|error| panic!("the README of {name}: {error}"));
+    let (_, entry) = example.plugin.into_iter().next().expect("the example has a plugin");
+    entry.try_into().unwrap_or_else(|error| panic!("the README of {name}: {error}"))
+}
+
+fn grants(table: &toml::Table) -> Grants {
+    let is = |key: &str| table.get(key).is_some_and(|value| value.as_bool().unwrap());
+    let backend = |name: &toml::Value| Arc::from(name.as_str().unwrap());
+    Grants {
+        log: is("log"),
+        metrics: is("metrics"),
+        clock: is("clock"),
+        random: is("random"),
+        key_value: is("key_value"),
+        http: table.get("http").map(|backends| backends.as_array().unwrap().iter().map(backend).collect()),
+    }
+}
+
+fn build(name: &str, entry: &Entry, isolation: Isolation) -> Arc<Plugin> {
+    let host = Host::new(Settings::default()).unwrap();
+    let definition = Definition {
+        name: Arc::from(name),
+        module: module(name),
+        config: serde_json::to_string(&entry.config).unwrap(),
+        limits: Limits { instances: 10, ..Limits::default() },
+        grants: grants(&entry.grants),
+        isolation,
+        on_failure: OnFailure::Refuse,
+        workers: 1,
+    };
+    Plugin::build(&host, definition).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn each_plugin_loads_as_its_readme_says() {
+    for (name, folder) in shipped() {
+        let entry = example(&name, &folder);
+        assert_eq!(entry.module, format!("builtin:{name}"));
+        let plugin = build(&name, &entry, Isolation::Worker);
+        assert!(plugin.is_imaged(), "{name}");
+        assert_eq!(plugin.warnings(), [] as [&str; 0], "{name}: its samples must run, too");
+    }
+}
+
+/// The import list is the permission list: a plugin that never calls an interface must not ask for its grant, and the README must name
+/// each that it does.
+#[test]
+fn each_plugin_imports_what_its_readme_grants_and_no_more() {
+    for (name, folder) in shipped() {
+        let inspection = inspect(&module(&name)).unwrap();
+        let imported: BTreeSet<_> = inspection
+            .imports
+            .iter()
+            .map(|import| import.replace('-', "_"))
+            .filter(|import| import != "connection")
+            .collect();
+        let granted: BTreeSet<_> = example(&name, &folder).grants.keys().cloned().collect();
+        assert_eq!(imported, granted, "{name}");
+        assert_eq!(inspection.other_imports, [] as [&str; 0], "{name}");
+        assert_eq!(inspection.contract, "0.1.0", "{name}");
+    }
+}
+
+#[test]
+fn each_plugin_carries_its_manifest() {
+    for (name, folder) in shipped() {
+        let manifest: Manifest = toml::from_str(&read(&folder.join("plugin.toml"))).unwrap();
+        assert_eq!(inspect(&module(&name)).unwrap().manifest.as_ref(), Some(&manifest), "{name}");
+        assert_eq!(manifest.name, name);
+        assert!(!manifest.version.is_empty() && !manifest.description.is_empty(), "{name}");
+        assert!(!manifest.warm.is_empty(), "{name} has no sample to warm up with");
+    }
+}
