@@ -10,8 +10,8 @@ use crate::{BuildError, Inspection, component, inspect, manifest};
 /// When it is no plugin, or the manifest is none.
 pub fn pack(module: &[u8], manifest: &str) -> Result<(Vec<u8>, Inspection), BuildError> {
     manifest::parse(manifest.as_bytes())?;
-    let component::Read { component: mut packed, inspection, .. } = component::read(module)?;
-    if inspection.manifest.is_none() {
+    let mut packed = component::read(module)?.component;
+    if inspect(&packed)?.manifest.is_none() {
         // Sections of this kind may stand anywhere, at the end too.
         let section = CustomSection { name: manifest::SECTION.into(), data: manifest.as_bytes().into() };
         packed.push(section.id());

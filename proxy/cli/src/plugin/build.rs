@@ -1,9 +1,9 @@
 //! `portcullis plugin build`
 
 mod rust;
+mod script;
 mod tool;
 mod wit;
-mod with_wit;
 
 use std::{
     fs,
@@ -52,9 +52,7 @@ impl Build {
         let project = Project { folder, ..project };
         let compiled = match project.language {
             Language::Rust => rust::compile(&project)?,
-            Language::C => with_wit::c(&project)?,
-            Language::Js => with_wit::js(&project)?,
-            Language::Python => with_wit::python(&project)?,
+            Language::C | Language::Js | Language::Python => script::compile(&project)?,
         };
         let (module, inspection) = portcullis_plugin::pack(&compiled, &project.manifest)
             .map_err(|error| anyhow!("what the compiler made is no plugin: {error}"))?;

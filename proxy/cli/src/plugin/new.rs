@@ -103,9 +103,18 @@ fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
         let parent = path.parent().unwrap_or(folder);
         fs::create_dir_all(parent)
             .and_then(|()| fs::write(&path, text))
+            .and_then(|()| if text.starts_with("#!") { executable(&path) } else { Ok(()) })
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
+}
+
+fn executable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut permissions = fs::metadata(path)?.permissions();
+    // Whoever may read it.
+    permissions.set_mode(permissions.mode() | (permissions.mode() & 0o444) >> 2);
+    fs::set_permissions(path, permissions)
 }
 
 #[cfg(test)]

@@ -1,6 +1,4 @@
-// Makes the component; `portcullis plugin build` calls it:
-//
-//   node build.mjs WIT WORLD OUTPUT
+// Makes the component, for `build`: node build.mjs WIT WORLD OUTPUT
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
@@ -8,5 +6,7 @@ import { componentize } from "@bytecodealliance/componentize-js";
 
 const [witPath, worldName, output] = process.argv.slice(2);
 const sourcePath = fileURLToPath(new URL("plugin.js", import.meta.url));
-const { component } = await componentize({ sourcePath, witPath, worldName, disableFeatures: ["http", "fetch-event"] });
+// What is not disabled is imported. Standard error stays: an exception is then in the proxy's log.
+const disableFeatures = ["http", "fetch-event"];
+const { component } = await componentize({ sourcePath, witPath, worldName, disableFeatures });
 await writeFile(output, component);

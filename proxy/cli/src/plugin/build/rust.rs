@@ -33,7 +33,7 @@ const FLAGS: &str = "-Ctarget-feature=+simd128";
 pub(super) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
     let cargo = match std::env::var_os("CARGO") {
         Some(cargo) => PathBuf::from(cargo),
-        None => tool::need("cargo", None, "Install Rust: https://rustup.rs")?,
+        None => tool::need("cargo", "Install Rust: https://rustup.rs")?,
     };
     let rustc = std::env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from);
     let mut command = Command::new(cargo);
@@ -82,7 +82,7 @@ fn with_debian(rustc: &Path) -> anyhow::Result<PathBuf> {
             return Ok(linker);
         }
     }
-    tool::need("wasm-ld", None, "It links WebAssembly. As root: apt-get install lld")
+    tool::need("wasm-ld", "It links WebAssembly. As root: apt-get install lld")
 }
 
 /// Of `rustc 1.96.0 (abc 2026-01-01)`.

@@ -8,23 +8,20 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// Where a program is: in `own`, a folder of the project's own, or on the PATH.
-pub(super) fn find(program: &str, own: Option<&Path>) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    own.map(Path::to_owned).into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(program)).find(|file| is_program(file))
-}
-
-fn is_program(file: &Path) -> bool {
+/// Whether it is a file that can be run.
+pub(super) fn is_program(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Where a program is.
+/// Where a program is on the PATH.
 ///
 /// # Errors
 /// When it is not there, with how to get it.
-pub(super) fn need(program: &str, own: Option<&Path>, install: &str) -> anyhow::Result<PathBuf> {
-    find(program, own).with_context(|| format!("{program} is missing. {install}"))
+pub(super) fn need(program: &str, install: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file));
+    found.with_context(|| format!("{program} is missing. {install}"))
 }
 
 /// Runs a program to its end. What it prints goes to standard error, as it comes: standard output is for the result.

@@ -31,10 +31,17 @@ const RUST: [(&str, &str); 3] = [
     (".gitignore", "/target\n*.wasm\n"),
 ];
 
-const C: [(&str, &str); 3] =
-    [("plugin.c", template!("c/plugin.c")), ("world.wit", template!("world.wit")), (".gitignore", "/target\n*.wasm\n")];
+const C: [(&str, &str); 6] = [
+    ("plugin.c", template!("c/plugin.c")),
+    ("config.c", include_str!("../../../../../plugins/example-c/config.c")),
+    ("config.h", include_str!("../../../../../plugins/example-c/config.h")),
+    ("build", template!("c/build")),
+    ("world.wit", template!("world.wit")),
+    (".gitignore", "/target\n*.wasm\n"),
+];
 
-const JS: [(&str, &str); 5] = [
+const JS: [(&str, &str); 6] = [
+    ("build", template!("js/build")),
     ("plugin.js", template!("js/plugin.js")),
     ("build.mjs", template!("js/build.mjs")),
     ("package.json", template!("js/package.json")),
@@ -42,7 +49,8 @@ const JS: [(&str, &str); 5] = [
     (".gitignore", "/target\n/node_modules\n*.wasm\n"),
 ];
 
-const PYTHON: [(&str, &str); 5] = [
+const PYTHON: [(&str, &str); 6] = [
+    ("build", template!("python/build")),
     ("plugin.py", template!("python/plugin.py")),
     ("filter.py", template!("python/filter.py")),
     ("requirements.txt", template!("python/requirements.txt")),
@@ -75,7 +83,7 @@ pub(crate) fn files(language: Language, values: &Values<'_>) -> Vec<(String, Str
             &C,
             "It needs clang, lld and a C library for WebAssembly (Debian: `apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32`, \
              with the number of your clang), and wit-bindgen: `cargo install wit-bindgen-cli --version 0.61.1`.",
-            "| | |\n|---|---|\n| `plugin.c` | the plugin |\n| `world.wit` | what it imports, which the operator must grant |\n\
+            "| | |\n|---|---|\n| `plugin.c` | the plugin |\n| `config.c` | reads its table |\n| `build` | makes it |\n| `world.wit` | what it imports, which the operator must grant |\n\
              | `plugin.toml` | what it says of itself |\n| `tests/` | recorded exchanges, and what the plugin is to do with them |\n\
              | `wit/` | the contract with the proxy |\n",
         ),
@@ -83,7 +91,7 @@ pub(crate) fn files(language: Language, values: &Values<'_>) -> Vec<(String, Str
             &JS,
             "It needs Node.js 18 or newer. `npm install` fetches componentize-js, which makes a component of about 12 MB: the JavaScript \
              engine is in it. `isolation = \"worker\"` (the default) is the sensible choice: a new instance begins that engine anew.",
-            "| | |\n|---|---|\n| `plugin.js` | the plugin |\n| `build.mjs` | makes the component |\n| `world.wit` | what it imports, which \
+            "| | |\n|---|---|\n| `plugin.js` | the plugin |\n| `build`, `build.mjs` | make it |\n| `world.wit` | what it imports, which \
              the operator must grant |\n| `plugin.toml` | what it says of itself |\n| `tests/` | recorded exchanges, and what the plugin is \
              to do with them |\n| `wit/` | the contract with the proxy |\n",
         ),
@@ -92,7 +100,7 @@ pub(crate) fn files(language: Language, values: &Values<'_>) -> Vec<(String, Str
             "It needs Python 3.10 or newer and componentize-py: `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt`. The \
              component has about 18 MB: Python is in it. `isolation = \"worker\"` (the default) is the sensible choice: a new instance \
              begins Python anew.",
-            "| | |\n|---|---|\n| `plugin.py` | how it is configured |\n| `filter.py` | what becomes of an exchange |\n| `world.wit` | what it \
+            "| | |\n|---|---|\n| `plugin.py` | how it is configured |\n| `filter.py` | what becomes of an exchange |\n| `build` | makes it |\n| `world.wit` | what it \
              imports, which the operator must grant |\n| `plugin.toml` | what it says of itself |\n| `tests/` | recorded exchanges, and \
              what the plugin is to do with them |\n| `wit/` | the contract with the proxy |\n",
         ),
