@@ -12,6 +12,7 @@
 //! | [`routes`] | which route wins, and what is done |
 //! | [`backends`] | balancing, pools, time limits, health, retries |
 //! | [`dns`] | private zones, names that change, nameservers that fail |
+//! | [`plugins`] | plugins in the way of exchanges |
 //! | [`reload`] | a new configuration with nothing dropped |
 //! | [`record`] | the access log and `explain` |
 //! | [`bad_input`] | a clear error and nothing lost |
@@ -40,6 +41,7 @@ mod http;
 mod limits;
 mod listeners;
 mod memory;
+mod plugins;
 mod record;
 mod reload;
 mod review;

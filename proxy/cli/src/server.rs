@@ -1,6 +1,6 @@
 //! What the commands need of `portcullis-server`, in one place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use portcullis_config::{Config, log::Level};
@@ -19,18 +19,18 @@ pub(crate) fn run(
 }
 
 /// Loads certificates, keys and CAs as the server would.
-pub(crate) fn check_files(config: &Config) -> Vec<Finding> {
-    check::files(config)
+pub(crate) fn check_files(config: &Config, path: &Path) -> Vec<Finding> {
+    check::files(config, path)
 }
 
 /// Resolves every name and shakes hands with every TLS endpoint.
-pub(crate) fn check_online(config: &Config) -> Vec<Finding> {
-    check::online(config)
+pub(crate) fn check_online(config: &Config, path: &Path) -> Vec<Finding> {
+    check::online(config, path)
 }
 
 /// What would become of a request under a configuration.
-pub(crate) fn explain_offline(config: &Config, request: &ExplainRequest) -> anyhow::Result<Value> {
-    check::explain_offline(config, request).map_err(failed)
+pub(crate) fn explain_offline(config: &Config, path: &Path, request: &ExplainRequest) -> anyhow::Result<Value> {
+    check::explain_offline(config, path, request).map_err(failed)
 }
 
 /// A name as the configuration's `[dns]` finds it.

@@ -133,6 +133,13 @@ impl Breaker {
         Some(lasts)
     }
 
+    /// Nothing has failed yet.
+    pub fn forgive(&self) {
+        self.in_a_row.store(0, Relaxed);
+        self.until.store(0, Relaxed);
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).suspensions = 0;
+    }
+
     /// Failures, and whether it is suspended.
     pub fn health(&self) -> Health {
         let until = self.until.load(Relaxed);

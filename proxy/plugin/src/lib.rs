@@ -25,9 +25,11 @@ mod manifest;
 mod metered;
 pub mod module;
 mod outbound;
+mod pack;
 mod run;
 mod services;
 pub mod store;
+pub mod testing;
 mod ticker;
 mod warm;
 
@@ -43,6 +45,7 @@ pub use self::{
     local::Local,
     manifest::{Manifest, Sample},
     outbound::{Outbound, OutboundError, OutboundSender},
+    pack::pack,
     run::{BodyEnd, Costs, Facts, Phase, RequestHead, ResponseHead, Run, Summary, TlsFacts},
     services::{
         key_value::{KeyValue, Refused},

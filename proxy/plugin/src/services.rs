@@ -64,6 +64,14 @@ impl World {
         }
     }
 
+    /// Sets fixed ones to another beginning.
+    pub fn set(&self, now: u64, seed: u64) {
+        if let Self::Fixed { clock, random } = self {
+            clock.store(now, Relaxed);
+            random.lock().unwrap_or_else(std::sync::PoisonError::into_inner).seed(seed);
+        }
+    }
+
     /// Nanoseconds since 1970.
     pub fn now(&self) -> u64 {
         match self {

@@ -13,7 +13,7 @@ use crate::{
     control::{Control, ExplainRequest, Failure},
     dns,
     explain::{describe_backend, explain},
-    log,
+    log, plugins,
     reload::Reloader,
     running::Running,
 };
@@ -82,6 +82,7 @@ impl Answers {
                 })
             })
             .collect();
+        let unready = plugins::suspended(&snapshot);
         let last = self.reloader.last();
         let state = match () {
             () if running.is_stopping() => "draining",
@@ -105,6 +106,10 @@ impl Answers {
             "routes": snapshot.routes.len(),
             "backends": backends,
             "certificates": certificates,
+            "plugins": plugins::describe(&snapshot),
+            "plugin_figures": plugins::figures(running.ground.plugins.figures()),
+            "ready": unready.is_empty() && !running.is_stopping(),
+            "not_ready_because": unready,
             "counters": running.counted(),
             "log_lines_dropped": running.log_dropped(),
         })

@@ -2,7 +2,7 @@
 //!
 //! All of it builds the same snapshot that the process would, on an executor of its own, and throws it away.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use portcullis_config::{Config, backend::Scheme};
 use serde::Serialize;
@@ -33,9 +33,9 @@ pub struct Finding {
     pub message: String,
 }
 
-/// Loads certificates, keys and authorities as the process would.
-pub fn files(config: &Config) -> Vec<Finding> {
-    with_snapshot(config, |_, built| {
+/// Loads certificates, keys and authorities, and builds plugins, as the process would. `path` is what `config` was read from.
+pub fn files(config: &Config, path: &Path) -> Vec<Finding> {
+    with_snapshot(config, path, |_, built| {
         let warning = |message| Finding { error: false, subject: "files".to_owned(), message };
         built.warnings.into_iter().map(warning).collect()
     })
@@ -43,8 +43,8 @@ pub fn files(config: &Config) -> Vec<Finding> {
 }
 
 /// Resolves every name and shakes hands with every TLS endpoint.
-pub fn online(config: &Config) -> Vec<Finding> {
-    with_snapshot(config, |runtime, built| {
+pub fn online(config: &Config, path: &Path) -> Vec<Finding> {
+    with_snapshot(config, path, |runtime, built| {
         runtime.block_on(async {
             let names = resolved(&built.snapshot).await;
             let backends: Vec<_> = built.snapshot.backends.values().cloned().collect();
@@ -60,8 +60,8 @@ pub fn online(config: &Config) -> Vec<Finding> {
 ///
 /// # Errors
 /// When the question is not understood or the configuration cannot be built.
-pub fn explain_offline(config: &Config, request: &ExplainRequest) -> Result<Value, Failure> {
-    with_snapshot(config, |runtime, built| {
+pub fn explain_offline(config: &Config, path: &Path, request: &ExplainRequest) -> Result<Value, Failure> {
+    with_snapshot(config, path, |runtime, built| {
         runtime.block_on(resolved(&built.snapshot));
         explain::explain(&built.snapshot, request)
     })
@@ -86,10 +86,11 @@ fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-fn with_snapshot<T>(config: &Config, work: impl FnOnce(&Runtime, Built) -> T) -> Result<T, Vec<Finding>> {
+fn with_snapshot<T>(config: &Config, path: &Path, work: impl FnOnce(&Runtime, Built) -> T) -> Result<T, Vec<Finding>> {
     let finding = |subject: &str, message: String| Finding { error: true, subject: subject.to_owned(), message };
     let runtime = runtime().map_err(|error| vec![finding("threads", error.to_string())])?;
-    let ground = ground(1, runtime.handle().clone()).map_err(|error| vec![finding("tls", error.to_string())])?;
+    let ground =
+        ground(1, runtime.handle().clone(), config, path).map_err(|error| vec![finding("tls", error.to_string())])?;
     match build(config.clone(), None, &ground) {
         Ok(built) => Ok(work(&runtime, built)),
         Err(errors) => Err(errors

@@ -3,7 +3,7 @@
 //! Everything that can wait happens in the connection's own task, under a deadline; accepting never waits for it.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     net::SocketAddr,
     pin::pin,
     rc::Rc,
@@ -19,6 +19,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_config::listener::Protocol;
+use portcullis_plugin::TlsFacts;
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
@@ -66,6 +67,8 @@ pub struct ClientConnection {
     pub ending: Arc<Ending>,
     /// Forwarded headers that are the same for all its exchanges.
     pub forwarded: ConnectionHeaders,
+    /// What plugins may know of the handshake, once one has asked.
+    tls_facts: OnceCell<Option<Arc<TlsFacts>>>,
     /// Since when no exchange is open.
     pub idle_since: Cell<Instant>,
     /// The listener's position in the snapshot of a generation.
@@ -205,6 +208,7 @@ async fn serve(
         place,
         guard: None,
         ending: io.ending(),
+        tls_facts: OnceCell::new(),
         idle_since: Cell::new(Instant::now()),
         index: Cell::new((0, None)),
         _counted: counted,
@@ -298,9 +302,11 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
         let facts = opening.facts(Some(record::Tls { sni: hello.sni, ..Default::default() }));
         return Opened::Passthrough { stream: Rewind::new(buffer.freeze(), stream), facts, route };
     }
+    let ja4 = snapshot.wants_ja4.then(|| hello::ja4(&buffer)).flatten();
     drop(snapshot);
     match handshake::accept(Tcp(stream), &hello, buffer, tls, deadline).await {
-        Ok((stream, tls)) => {
+        Ok((stream, mut tls)) => {
+            tls.ja4 = ja4;
             worker.counters.handshakes.up();
             let h2 = tls.alpn == Some("h2");
             Opened::Http { io: ClientIo::tls(stream, stall), facts: opening.facts(Some(tls)), h2, since: None }
@@ -476,6 +482,22 @@ impl ClientConnection {
         let index = snapshot.by_name(&self.listener.name);
         self.index.set((snapshot.generation, index));
         index
+    }
+
+    /// What plugins may know of the TLS handshake.
+    pub fn tls_facts(&self) -> Option<Arc<TlsFacts>> {
+        let make = || {
+            let tls = self.facts.tls.as_ref()?;
+            Some(Arc::new(TlsFacts {
+                version: tls.version.to_owned(),
+                sni: tls.sni.as_deref().map(str::to_owned),
+                alpn: tls.alpn.map(str::to_owned),
+                // Nobody is asked for a certificate.
+                client_certificate: None,
+                ja4: tls.ja4.as_deref().map(str::to_owned),
+            }))
+        };
+        self.tls_facts.get_or_init(make).clone()
     }
 
     /// Whether TLS was terminated here.

@@ -100,6 +100,12 @@ counters! {
     unrouted,
     /// Exchanges that a backend failed (502, 503, 504 or an aborted response).
     backend_errors,
+    /// Exchanges that a plugin answered or closed.
+    plugin_decisions,
+    /// Exchanges that were refused because a plugin failed (503).
+    plugin_refusals,
+    /// Exchanges whose plugins were not told of their end, because too many others still had to be.
+    plugin_logs_dropped,
     /// Exchanges cut off at the drain deadline.
     drained,
     /// Panics caught; each one is a bug.

@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Kind, Retry},
     flight::Flight,
     http::hop,
+    plugins::Passing,
     record::End,
     upload::cause,
 };
@@ -33,10 +34,18 @@ pub enum ResponseBody {
     None,
 }
 
+/// Where a response body comes from.
+pub enum Content {
+    /// From a backend.
+    Backend(Incoming),
+    /// The same, through plugins.
+    Passing(Box<Passing>),
+}
+
 /// A body being streamed from a backend.
 pub struct Download {
     /// `None` once it was cut off.
-    incoming: Option<Incoming>,
+    incoming: Option<Content>,
     flight: Option<Flight>,
     /// Given back at the end, if the request had ended too.
     lease: Option<Lease>,
@@ -59,7 +68,7 @@ impl ResponseBody {
 
     /// Streams `incoming`; the lease goes back when it ended well. `silence` bounds waits for the backend, `deadline` everything.
     pub fn stream(
-        incoming: Incoming,
+        incoming: Content,
         flight: Flight,
         lease: Lease,
         silence: Duration,
@@ -127,9 +136,36 @@ impl Body for ResponseBody {
         match self {
             Self::Own(body, _) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
             Self::Stream(download) => {
-                download.borrow().incoming.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+                download.borrow().incoming.as_ref().map_or_else(SizeHint::default, Content::size_hint)
             }
             Self::None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Content {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self {
+            Self::Backend(incoming) => Pin::new(incoming).poll_frame(cx).map_err(|error| {
+                let detail = format!("the response ended before its end: {}", cause(&error));
+                Error::backend(Kind::HttpResponseIncomplete, Retry::Never, detail)
+            }),
+            Self::Passing(passing) => passing.poll_frame(cx),
+        }
+    }
+
+    /// Whether nothing comes any more.
+    pub fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Backend(incoming) => incoming.is_end_stream(),
+            Self::Passing(passing) => passing.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Backend(incoming) => incoming.size_hint(),
+            Self::Passing(passing) => passing.size_hint(),
         }
     }
 }
@@ -140,7 +176,7 @@ impl Download {
         if let Some(flight) = &self.flight {
             flight.sentence.reader.asks();
         }
-        match Pin::new(incoming).poll_frame(cx) {
+        match incoming.poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 self.waiting = None;
                 if let Some(trailers) = frame.trailers_mut() {
@@ -165,8 +201,7 @@ impl Download {
                 if let Some(client) = upload.and_then(|upload| upload.take_failure()) {
                     return self.cut_off(client);
                 }
-                let detail = format!("the response ended before its end: {}", cause(&error));
-                self.cut_off(Error::backend(Kind::HttpResponseIncomplete, Retry::Never, detail))
+                self.cut_off(error)
             }
             Poll::Pending => self.poll_deadlines(cx),
         }
@@ -175,7 +210,9 @@ impl Download {
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let Some(flight) = &self.flight else { return Poll::Pending };
         if let Poll::Ready(end) = flight.sentence.poll(cx) {
-            return self.cut_off(why(end));
+            // It may be for what became of the request.
+            let upload = flight.upload.as_ref().and_then(|upload| upload.take_failure());
+            return self.cut_off(upload.unwrap_or_else(|| why(end)));
         }
         // Silence counts from when the backend was first waited for, not from its last byte: between the two it may
         // have been the client that did not read.
@@ -184,6 +221,8 @@ impl Download {
             // It is measured over both directions: a client that still uploads is a live exchange.
             let upload = flight.upload.as_ref().and_then(|upload| upload.progress());
             let quiet = (upload.map_or(waiting, |upload| upload.max(waiting))).checked_add(self.silence);
+            // While a plugin has a piece it is not the backend that is silent; its pipe tells the two apart.
+            let quiet = quiet.filter(|_| matches!(self.incoming, Some(Content::Backend(_))));
             let until = [quiet, self.deadline].into_iter().flatten().min();
             self.alarm.set(until);
             if self.alarm.poll(cx).is_pending() {
@@ -212,7 +251,7 @@ impl Download {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_some_and(Body::is_end_stream)
+        self.incoming.as_ref().is_some_and(Content::is_end_stream)
     }
 
     /// The response is whole: the connection may serve others, and the record is closed.

@@ -31,6 +31,11 @@ impl Error {
         Self { kind, origin: Origin::Backend, retry, status: kind.status(), detail: detail.into() }
     }
 
+    /// An error of a plugin's making, answered with 503: another try may do better, and the client is not to blame.
+    pub fn plugin(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, origin: Origin::Plugin, retry: Retry::Never, status: 503, detail: detail.into() }
+    }
+
     /// An error of our own or of our configuration.
     pub fn proxy(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, origin: Origin::Proxy, retry: Retry::Never, status: kind.status(), detail: detail.into() }
@@ -145,6 +150,8 @@ kinds! {
     HttpResponseIncomplete = "http_response_incomplete", 502;
     /// The response head is too large.
     HttpResponseHeaderSectionSize = "http_response_header_section_size", 502;
+    /// The response is larger than a plugin that has to see all of it can hold.
+    HttpResponseBodySize = "http_response_body_size", 502;
     /// The response took too long.
     HttpResponseTimeout = "http_response_timeout", 504;
     /// The upgrade failed.

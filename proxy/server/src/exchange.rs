@@ -1,16 +1,17 @@
 //! One request and its response, from the head to the answer: [`run`] shows the whole way.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, rc::Rc, time::Instant};
+use std::{borrow::Cow, panic::AssertUnwindSafe, pin::pin, rc::Rc, task::Poll, time::Instant};
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts, uri::PathAndQuery};
 use hyper::body::Incoming;
+use portcullis_plugin::Facts;
 
 use crate::{
     connection::ClientConnection,
     download::ResponseBody,
     error::{Error, Kind},
-    flight::Flight,
+    flight::{Flight, Sentence},
     forward,
     http::{
         forwarded::Origin,
@@ -18,11 +19,12 @@ use crate::{
         hop::{self, Hop},
         path, target,
     },
+    plugins::{self, Chain},
     record::{ExchangeKind, Predicate, Record},
     respond,
     route::Query,
     snapshot::{Action, RouteState},
-    upload::{self, Upload},
+    upload::{self, RequestBody, Upload},
     worker::{View, Worker},
 };
 
@@ -33,11 +35,14 @@ pub const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-reques
 /// of the request; it has to be asked when hyper calls the service, because hyper may read the next head before it polls this future.
 ///
 /// Dropping the future ends the exchange; its record then says that the client went away.
+///
+/// # Errors
+/// [`Closed`], when a plugin wants no answer to be sent.
 pub async fn run(
     connection: Rc<ClientConnection>,
     request: Request<Incoming>,
     admitted: Option<guard::Admitted>,
-) -> Result<Response<ResponseBody>, std::convert::Infallible> {
+) -> Result<Response<ResponseBody>, Closed> {
     // The snapshot is taken here and kept to the end: an exchange sees one configuration.
     let worker = connection.worker.clone();
     let snapshot = worker.snapshot();
@@ -45,11 +50,16 @@ pub async fn run(
     let is_head = *request.method() == Method::HEAD;
     let answer = unless_panic(&worker, exchange.serve(request)).await;
     let Exchange { flight, close, .. } = exchange;
-    Ok(match answer {
+    match answer {
         Ok(answer) => answer.into_response(flight, is_head),
-        Err(error) => respond::error(flight, error, is_head, close),
-    })
+        Err(error) => Ok(respond::error(flight, error, is_head, close)),
+    }
 }
+
+/// No answer is sent: hyper closes the connection (HTTP/1) or resets the stream (HTTP/2).
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer")]
+pub struct Closed;
 
 /// A panic is a bug; it ends this exchange with a 500 and is counted. The connection's other exchanges and the worker go on.
 async fn unless_panic<T>(worker: &Worker, serving: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -66,13 +76,21 @@ pub enum Answer {
     Own(Response<bytes::Bytes>),
     /// From a backend.
     Forwarded(Box<forward::Forwarded>),
+    /// None: a plugin closes.
+    Close,
 }
 
 impl Answer {
-    fn into_response(self, flight: Flight, is_head: bool) -> Response<ResponseBody> {
+    fn into_response(self, flight: Flight, is_head: bool) -> Result<Response<ResponseBody>, Closed> {
         match self {
-            Self::Own(response) => respond::own(flight, response, is_head),
-            Self::Forwarded(forwarded) => forwarded.into_response(flight),
+            Self::Own(response) => Ok(respond::own(flight, response, is_head)),
+            Self::Forwarded(forwarded) => Ok(forwarded.into_response(flight)),
+            Self::Close => {
+                if let Some(upload) = &flight.upload {
+                    upload.abandon();
+                }
+                Err(Closed)
+            }
         }
     }
 }
@@ -134,7 +152,7 @@ impl<'a> Exchange<'a> {
         Self { connection, snapshot, flight, close: refusal.is_some(), upgrade, refusal }
     }
 
-    /// The way of an exchange: admit, route, (plugins), forward, (plugins), answer.
+    /// The way of an exchange: admit, route, plugins, forward, plugins, answer.
     async fn serve(&mut self, request: Request<Incoming>) -> Result<Answer, Error> {
         self.refused()?;
         let (mut parts, body) = request.into_parts();
@@ -142,17 +160,100 @@ impl<'a> Exchange<'a> {
         let admitted = self.admit(&parts, &uri)?;
         let (route, origin) = self.route(&parts, &admitted)?;
         let upload = self.receive(&body)?;
-        // Plugins, request phases: here, on the admitted head and the body not yet read.
+        let Some(chain) = self.chain(route, &origin) else {
+            let body = RequestBody::of(body, &upload);
+            return self.act(parts, &uri, &uri, &admitted, route, &origin, body, upload).await;
+        };
+        // Boxed: what waits for plugins is large, and exchanges without them would carry the room for it.
+        Box::pin(self.through(chain, parts, &uri, &admitted, route, &origin, body, upload)).await
+    }
+
+    /// The same way, with plugins on it.
+    #[allow(clippy::too_many_arguments)]
+    async fn through(
+        &mut self,
+        chain: Rc<Chain>,
+        mut parts: Parts,
+        uri: &Uri,
+        admitted: &Admitted<'_>,
+        route: &RouteState,
+        origin: &Origin,
+        body: Incoming,
+        upload: Rc<Upload>,
+    ) -> Result<Answer, Error> {
+        let sentence = self.flight.sentence.clone();
+        let method = parts.method.clone();
+        let inward = plugins::inward(&chain, &mut parts, uri, origin.https, &upload, body);
+        let (body, edited) = match until_stopped(&sentence, &upload, inward).await? {
+            Ok(passed) => passed,
+            Err(stop) => {
+                let stopped = plugins::stopped(self, &chain, stop, &method);
+                return until_stopped(&sentence, &upload, stopped).await?;
+            }
+        };
+        let answer = match &edited {
+            None => self.act(parts, uri, uri, admitted, route, origin, body, upload.clone()).await,
+            Some(edited) => {
+                let normal_path =
+                    path::normalise(edited.path()).map_err(|error| Error::plugin(Kind::ProxyInternalError, error.0))?;
+                let admitted = Admitted { normal_path, query: edited.query() };
+                self.act(parts, uri, edited, &admitted, route, origin, body, upload.clone()).await
+            }
+        };
+        // It may have been ended while its body was being sent; then what became of that is of no consequence.
+        let outward = async {
+            match chain.take_stop() {
+                Some(stop) => plugins::stopped(self, &chain, stop, &method).await,
+                None => plugins::outward(self, &chain, answer?, chain.len(), &method).await,
+            }
+        };
+        until_stopped(&sentence, &upload, outward).await?
+    }
+
+    /// The route's plugins in this exchange; `None` where it has none.
+    fn chain(&mut self, route: &RouteState, origin: &Origin) -> Option<Rc<Chain>> {
+        if route.chain.is_empty() {
+            return None;
+        }
+        let record = &*self.flight.record;
+        let connection = &self.connection.facts;
+        let facts = || Facts {
+            client: origin.client,
+            peer: connection.peer,
+            tls: self.connection.tls_facts(),
+            listener: connection.listener.clone(),
+            route: route.name.clone(),
+            request_id: record.id.clone(),
+        };
+        let locals = route.chain.iter().map(|&position| &self.snapshot.locals[position]);
+        let chain = Chain::begin(locals, self.flight.sentence.clone(), facts);
+        self.flight.chain = Some(chain.clone());
+        Some(chain)
+    }
+
+    /// What the route does. `target` is what the backend is asked for, `admitted` with it; mostly `uri`, what the client asked for.
+    #[allow(clippy::too_many_arguments)]
+    async fn act(
+        &mut self,
+        mut parts: Parts,
+        uri: &Uri,
+        target: &Uri,
+        admitted: &Admitted<'_>,
+        route: &RouteState,
+        origin: &Origin,
+        body: RequestBody,
+        upload: Rc<Upload>,
+    ) -> Result<Answer, Error> {
         match &route.action {
             Action::Forward(shares) => {
                 let backend = shares.pick(fastrand::u32(..));
-                let outbound = self.outbound(&mut parts, &uri, &admitted, route, &origin)?;
+                let outbound = self.outbound(&mut parts, target, admitted, route, origin)?;
                 forward::forward(self, route, backend, parts, outbound, body, upload).await
             }
             Action::Redirect(to) => {
                 let sent = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
                 let authority = sent.or(uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
-                respond::redirect(to, &uri, authority, &self.flight.record.host, origin.https, route)
+                respond::redirect(to, uri, authority, &self.flight.record.host, origin.https, route)
             }
             Action::Respond { status, body, content_type } => {
                 Ok(respond::fixed(*status, body, content_type.as_ref(), route))
@@ -161,7 +262,6 @@ impl<'a> Exchange<'a> {
                 Err(Error::proxy(Kind::ProxyConfigurationError, "a passthrough route took an HTTP request"))
             }
         }
-        // Plugins, response phases: in `Forwarded`, before the head goes to the client.
     }
 
     /// What the guard refused before hyper saw it.
@@ -326,6 +426,18 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// Waits for `work`, but only until the exchange must stop.
+async fn until_stopped<T>(sentence: &Sentence, upload: &Upload, work: impl Future<Output = T>) -> Result<T, Error> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        sentence.poll(cx).map(|end| Err(forward::stopped(end, upload)))
+    })
+    .await
+}
+
 /// The id of an exchange: the client's when it is 1 to 128 visible ASCII characters, else a new one.
 fn request_id(given: Option<&HeaderValue>) -> Box<str> {
     match given.map(HeaderValue::as_bytes) {
@@ -393,7 +505,8 @@ mod tests {
             let text = "listener = [{ address = '127.0.0.1:1' }]\nroute = [{ respond = { status = 200 } }]";
             let source = Source { name: "test".into(), text: text.into() };
             let config = parse(&[source]).unwrap().config;
-            let built = build(config, None, &ground(1, Handle::current()).unwrap()).ok().unwrap();
+            let ground = ground(1, Handle::current(), &config, "test.toml".as_ref()).unwrap();
+            let built = build(config, None, &ground).ok().unwrap();
             let shared = Arc::new(Shared::new(Arc::new(built.snapshot)));
             let worker = Worker::new(0, shared, Arc::default(), AccessLog::off());
             let serving = async {

@@ -18,6 +18,7 @@ use crate::{
         guard::{Rules, check_head},
         path, target,
     },
+    plugins,
     record::NearMiss,
     route::Query,
     snapshot::{Action, Listener, RouteState, Snapshot},
@@ -198,6 +199,11 @@ fn route(snapshot: &Snapshot, query: &Query<'_>, answer: &mut Value) {
         Some(index) => {
             let route = &snapshot.routes[index];
             answer["route"] = describe_route(route);
+            let plugins = route.chain.iter().map(|&position| {
+                let plugin = &snapshot.plugins[position];
+                json!({ "name": plugin.definition().name, "phases": plugins::phases(plugin.declaration()) })
+            });
+            answer["plugins"] = plugins.collect();
             describe_action(answer, route, "forwarded");
         }
     }

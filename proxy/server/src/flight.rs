@@ -17,9 +17,10 @@ use crate::{
     client_io::Ending,
     connection::ClientConnection,
     download::Download,
-    error::{Error, Origin},
+    error::{Error, Kind, Origin},
     http::guard::InFlight,
     lifeline::{Lifeline, Stage},
+    plugins::{Chain, last_words},
     record::{End, Record},
     upload::Upload,
     worker::{View, Worker},
@@ -33,6 +34,8 @@ pub struct Flight {
     pub begun: Instant,
     /// What is known of the request body.
     pub upload: Option<Rc<Upload>>,
+    /// Its route's plugins, if it has any.
+    pub chain: Option<Rc<Chain>>,
     /// Shared with the worker's tick, which ends exchanges that are past their time.
     pub sentence: Rc<Sentence>,
     /// The HTTP/1 guard's view of it.
@@ -195,6 +198,7 @@ impl Flight {
             record: Recording(Some(record)),
             begun,
             upload: None,
+            chain: None,
             sentence,
             in_flight: None,
             worker,
@@ -241,8 +245,10 @@ impl Flight {
 
     /// Remembers what went wrong; the first error is the one that counts.
     pub fn fail(&mut self, error: Error) {
-        if error.origin == Origin::Backend {
-            self.worker.counters.backend_errors.up();
+        match error.origin {
+            Origin::Backend => self.worker.counters.backend_errors.up(),
+            Origin::Plugin if error.kind == Kind::ProxyInternalError => self.worker.counters.plugin_refusals.up(),
+            _ => {}
         }
         self.record.error.get_or_insert(error);
     }
@@ -269,7 +275,15 @@ impl Drop for Flight {
             }
         }
         self.record.total = self.begun.elapsed();
-        if let Some(record) = self.record.0.take() {
+        if let Some(mut record) = self.record.0.take() {
+            if let Some(chain) = self.chain.take() {
+                record.decided_by = chain.decided_by().cloned();
+                if record.decided_by.is_some() {
+                    worker.counters.plugin_decisions.up();
+                }
+                record.plugins = chain.parts();
+                last_words(worker, chain, &record);
+            }
             worker.finish(record);
         }
     }

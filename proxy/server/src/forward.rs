@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, Response, Version, header, request, uri::PathAn
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use smallvec::SmallVec;
 
-use self::outbound::Outbound;
+pub use self::outbound::Outbound;
 use crate::{
     alarm::Alarm,
     backend::{
@@ -23,7 +23,7 @@ use crate::{
         group::Chosen,
         pool::{self, Lease, Leased, Wanted},
     },
-    download::ResponseBody,
+    download::{Content, ResponseBody},
     error::{Error, Kind, Retry},
     exchange::{Answer, Exchange},
     flight::Flight,
@@ -36,10 +36,19 @@ use crate::{
 
 /// A response from a backend, on its way to the client.
 pub struct Forwarded {
-    response: Response<Incoming>,
+    /// As it is to be sent.
+    pub response: Response<Content>,
+    /// What goes with it.
+    pub onward: Onward,
+}
+
+/// What a response on its way needs to its end.
+pub struct Onward {
     lease: Lease,
-    silence: Duration,
-    deadline: Option<tokio::time::Instant>,
+    /// For how long nothing may be received of it.
+    pub silence: Duration,
+    /// When all of it must have been.
+    pub deadline: Option<tokio::time::Instant>,
     tunnel: Option<Tunnel>,
 }
 
@@ -61,7 +70,7 @@ pub async fn forward(
     backend: &Arc<Backend>,
     parts: request::Parts,
     (target, hop): (PathAndQuery, Hop),
-    body: Incoming,
+    body: RequestBody,
     upload: Rc<Upload>,
 ) -> Result<Answer, Error> {
     let times = &backend.config.time;
@@ -70,7 +79,7 @@ pub async fn forward(
     let client = Client { address: exchange.flight.record.client, local: facts.local };
     let worker = exchange.connection.worker.clone();
     let total = times.total.and_then(|total| Instant::now().checked_add(total));
-    let mut outbound = Outbound::new(parts, target, hop, exchange.upgrade, &upload, body);
+    let mut outbound = Outbound::new(parts, target, hop, exchange.upgrade, body);
     let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
     let mut left = backend.config.retries;
     let mut fresh = false;
@@ -200,7 +209,10 @@ async fn attempt(
 }
 
 /// Sends and waits for the head of the response.
-async fn send(
+///
+/// # Errors
+/// What broke, and whether it may be tried again; `outbound` is whole where nothing was sent.
+pub async fn send(
     lease: &mut Lease,
     request: Request<RequestBody>,
     outbound: &mut Outbound,
@@ -298,7 +310,8 @@ fn broken(error: &hyper::Error, address: std::net::SocketAddr) -> Error {
     Error::backend(Kind::ConnectionTerminated, Retry::Idempotent, detail)
 }
 
-fn stopped(end: End, upload: &Upload) -> Error {
+/// What it means that an exchange was told to stop before it had a response.
+pub fn stopped(end: End, upload: &Upload) -> Error {
     match end {
         End::Drained => {
             let mut error = Error::proxy(Kind::ConnectionTerminated, "the drain deadline came (server.drain)");
@@ -360,13 +373,22 @@ fn respond(
         edits.response_headers.apply(response.headers_mut());
     }
     let deadline = total.map(Into::into);
-    Ok(Answer::Forwarded(Box::new(Forwarded { response, lease, silence, deadline, tunnel })))
+    let response = response.map(Content::Backend);
+    let onward = Onward { lease, silence, deadline, tunnel };
+    Ok(Answer::Forwarded(Box::new(Forwarded { response, onward })))
+}
+
+impl Onward {
+    /// Whether the connection stops being HTTP.
+    pub fn is_switch(&self) -> bool {
+        self.tunnel.is_some()
+    }
 }
 
 impl Forwarded {
     /// The response for hyper's server; the exchange's record goes with its body, or with its tunnel.
     pub fn into_response(self, mut flight: Flight) -> Response<ResponseBody> {
-        let Self { mut response, lease, silence, deadline, tunnel } = self;
+        let Self { mut response, onward: Onward { lease, silence, deadline, tunnel } } = self;
         flight.record.status = response.status().as_u16();
         if let Some(Tunnel { client, idle }) = tunnel {
             let backend = hyper::upgrade::on(&mut response);

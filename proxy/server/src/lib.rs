@@ -25,6 +25,7 @@ mod lifeline;
 mod local;
 pub mod log;
 pub mod net;
+mod plugins;
 mod process;
 pub mod record;
 mod reload;

@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -35,6 +35,9 @@ use crate::{
 
 /// How long workers may take to leave after everything was ended.
 const LEAVE: Duration = Duration::from_secs(3);
+
+/// How often values of plugins that are past their time are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What [`run`] is given.
 pub struct Options {
@@ -99,7 +102,7 @@ fn start(
         tracing::warn!("{warning}");
     }
     let workers = config.server.workers.map_or_else(cores, usize::from);
-    let ground = ground(workers, runtime.handle().clone())?;
+    let ground = ground(workers, runtime.handle().clone(), &config, &options.config)?;
     let built = build(config, None, &ground).map_err(|errors| StartError::Build(lines(&errors)))?;
     for warning in built.warnings {
         tracing::warn!("{warning}");
@@ -170,9 +173,12 @@ async fn serve(
             let _ = reloader.reload(cause).await;
         }
     });
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
+            _ = sweep.tick() => running.ground.plugins.sweep(),
             _ = interrupt.recv() => break,
             _ = hangup.recv() => drop(ask.try_send("SIGHUP")),
             () = changed.notified() => drop(ask.try_send("a file changed")),
@@ -214,10 +220,15 @@ async fn serve(
 /// What outlives every snapshot.
 ///
 /// # Errors
-/// When the system has no randomness to give.
-pub(crate) fn ground(workers: usize, runtime: Handle) -> Result<Ground, StartError> {
+/// When the system has no randomness to give, or the cache of compiled plugins cannot be used.
+pub(crate) fn ground(workers: usize, runtime: Handle, config: &Config, path: &Path) -> Result<Ground, StartError> {
     let resumption = Resumption::new().map_err(|error| StartError::Other(format!("no TLS ticket keys: {error}")))?;
-    Ok(Ground { workers, runtime, store: Arc::new(Store::new(Loaded::default())), resumption })
+    let cache = config.server.plugin_cache.clone().or_else(portcullis_plugin::cache_folder);
+    let settings = portcullis_plugin::Settings { cache, ..Default::default() };
+    let plugins = portcullis_plugin::Host::new(settings)
+        .map_err(|error| StartError::Other(format!("plugins cannot be run: {error}")))?;
+    let store = Arc::new(Store::new(Loaded::default()));
+    Ok(Ground { workers, runtime, store, resumption, plugins, config: path.to_owned() })
 }
 
 /// A line for each.

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use portcullis_plugin::{Costs, Failure};
 use smallvec::SmallVec;
 
 use crate::{backend::group::Chosen, error::Error};
@@ -46,6 +47,10 @@ pub struct Record {
     pub backend: Option<Arc<str>>,
     /// Every try at an endpoint, in order. The last one answered, if any did.
     pub attempts: SmallVec<[Attempt; 1]>,
+    /// What each plugin of the route had to say, in the chain's order.
+    pub plugins: Vec<PluginPart>,
+    /// The plugin that responded or closed.
+    pub decided_by: Option<Arc<str>>,
     /// Status sent to the client; 0 when none was sent.
     pub status: u16,
     /// Request body bytes received.
@@ -81,6 +86,8 @@ impl Record {
             misses: SmallVec::new(),
             backend: None,
             attempts: SmallVec::new(),
+            plugins: Vec::new(),
+            decided_by: None,
             status: 0,
             received: 0,
             sent: 0,
@@ -177,6 +184,8 @@ pub struct Tls {
     pub certificate: Option<Arc<str>>,
     /// Whether a session was resumed.
     pub resumed: bool,
+    /// The ClientHello's fingerprint, where a plugin in force could ask for it when the connection was made.
+    pub ja4: Option<Arc<str>>,
 }
 
 /// A route that did not match, and why.
@@ -226,6 +235,21 @@ impl Predicate {
             Self::Outranked => "outranked",
         }
     }
+}
+
+/// A plugin's part in an exchange.
+#[derive(Clone, Debug)]
+pub struct PluginPart {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The last verdict that was not to go on as it was; `continue` when there was none.
+    pub verdict: &'static str,
+    /// The phase of that verdict.
+    pub phase: &'static str,
+    /// Calls and time by phase. The log phase comes after the record.
+    pub costs: Costs,
+    /// How it failed, if it did.
+    pub failure: Option<Box<Failure>>,
 }
 
 /// One try at an endpoint.

@@ -138,8 +138,9 @@ impl Reloader {
         }
         if old.config.server.workers != snapshot.config.server.workers
             || old.config.server.control != snapshot.config.server.control
+            || old.config.server.plugin_cache != snapshot.config.server.plugin_cache
         {
-            tracing::warn!("[server] workers and control take effect at the next start");
+            tracing::warn!("[server] workers, control and plugin_cache take effect at the next start");
         }
         self.retire(&old, &snapshot).await;
         let took = begun.elapsed();

@@ -81,10 +81,11 @@ pub fn own(mut flight: Flight, response: Response<Bytes>, is_head: bool) -> Resp
     flight.record.status = response.status().as_u16();
     flight.record.end = End::Complete;
     let (mut head, body) = response.into_parts();
-    if head.status != StatusCode::NO_CONTENT && head.status != StatusCode::NOT_MODIFIED {
+    let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !bodiless {
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    let body = if is_head { Bytes::new() } else { body };
+    let body = if is_head || bodiless { Bytes::new() } else { body };
     Response::from_parts(head, ResponseBody::own(body, flight))
 }
 

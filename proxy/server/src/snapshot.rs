@@ -25,6 +25,7 @@ use portcullis_config::{
     names::{BackendName, RouteName},
     route as config,
 };
+use portcullis_plugin::Plugin;
 
 pub use self::{
     build::{BuildError, Built, Ground, build},
@@ -62,6 +63,10 @@ pub struct Snapshot {
     pub names: Arc<Names>,
     /// The certificates; shown by the store once this snapshot is in force.
     pub certificates: Loaded,
+    /// What the chains of the routes are made of: one for each table that a plugin is configured with.
+    pub plugins: Vec<Arc<Plugin>>,
+    /// Whether one of them can ask for the fingerprint of a ClientHello.
+    pub wants_ja4: bool,
 }
 
 impl Snapshot {
@@ -137,6 +142,8 @@ pub struct RouteState {
     pub action: Action,
     /// What is changed on the way; `None` when nothing is.
     pub edits: Option<Edits>,
+    /// The plugins on the way, in order: positions in [`Snapshot::plugins`].
+    pub chain: Box<[usize]>,
     /// Set once the route is gone: when its exchanges must have ended. Shared by every generation that has the route.
     pub drain: Arc<OnceLock<Instant>>,
 }

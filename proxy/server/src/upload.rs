@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -17,6 +18,7 @@ use crate::{
     alarm::Alarm,
     error::{Error, Kind},
     http::{guard::BadBody, hop},
+    plugins::{Chain, Passing},
 };
 
 /// What the exchange knows of its request body while something else sends it.
@@ -83,19 +85,28 @@ impl Upload {
         self.incoming.borrow_mut().take();
     }
 
-    /// What was wrong with the body, if it was the client's doing that sending failed.
+    /// What was wrong with the body, if it was the client's doing, or a plugin's, that sending failed.
     pub fn take_failure(&self) -> Option<Error> {
         self.failed.borrow_mut().take()
+    }
+
+    /// The same for whoever asks before sending has failed.
+    pub fn failure(&self) -> Error {
+        let abandoned = || Error::client(Kind::HttpRequestError, 400, "the request body is not read any more");
+        self.failed.borrow().clone().unwrap_or_else(abandoned)
     }
 }
 
 /// The body given to hyper's client.
-#[derive(Debug)]
 pub enum RequestBody {
     /// None.
     Empty,
+    /// All there; `None` once taken.
+    Whole(Option<Bytes>),
     /// Streamed from the client.
     Stream(Box<Stream>),
+    /// The same, through plugins.
+    Passing(Box<Passing>, Rc<Chain>, Rc<Upload>),
 }
 
 /// A body being streamed.
@@ -106,10 +117,20 @@ pub struct Stream {
 }
 
 impl RequestBody {
-    /// Streams `incoming`, keeping `upload` informed.
-    pub fn stream(incoming: Incoming, upload: Rc<Upload>) -> Self {
-        *upload.incoming.borrow_mut() = Some(incoming);
-        Self::Stream(Box::new(Stream { upload, alarm: Alarm::new() }))
+    /// Streams `incoming`, keeping `upload` informed, unless `upload` says that there is nothing to stream.
+    pub fn of(incoming: Incoming, upload: &Rc<Upload>) -> Self {
+        if upload.is_finished() { Self::Empty } else { Self::Stream(Stream::new(incoming, upload.clone())) }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "Empty",
+            Self::Whole(_) => "Whole",
+            Self::Stream(_) => "Stream",
+            Self::Passing(..) => "Passing",
+        })
     }
 }
 
@@ -125,29 +146,58 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
+            Self::Whole(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
             Self::Stream(stream) => stream.poll_frame(cx),
+            Self::Passing(passing, chain, upload) => {
+                let polled = passing.poll_frame(cx);
+                // Whether it is the client or a plugin that is waited for: not the backend.
+                upload.waiting.set(polled.is_pending());
+                polled.map_err(|error| {
+                    upload.failed.borrow_mut().get_or_insert(error);
+                    if upload.responded.get() {
+                        chain.cut_off();
+                    }
+                    CutOff
+                })
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Stream(stream) => stream.upload.incoming.borrow().as_ref().is_some_and(Body::is_end_stream),
+            Self::Whole(data) => data.is_none(),
+            Self::Stream(stream) => stream.is_end_stream(),
+            Self::Passing(passing, ..) => passing.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(data) => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
             Self::Stream(stream) => {
                 stream.upload.incoming.borrow().as_ref().map_or_else(SizeHint::default, Body::size_hint)
             }
+            Self::Passing(passing, ..) => passing.size_hint(),
         }
     }
 }
 
 impl Stream {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+    /// Streams `incoming`, keeping `upload` informed.
+    pub fn new(incoming: Incoming, upload: Rc<Upload>) -> Box<Self> {
+        *upload.incoming.borrow_mut() = Some(incoming);
+        Box::new(Self { upload, alarm: Alarm::new() })
+    }
+
+    /// Whether nothing comes any more.
+    pub fn is_end_stream(&self) -> bool {
+        self.upload.incoming.borrow().as_ref().is_some_and(Body::is_end_stream)
+    }
+
+    /// The next frame, as [`Body::poll_frame`].
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let upload = &self.upload;
         let (polled, ended) = match &mut *upload.incoming.borrow_mut() {
             None => return Poll::Ready(Some(Err(CutOff))),

@@ -13,7 +13,10 @@ use std::{
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use portcullis_config::Config;
+use portcullis_config::{
+    Config,
+    plugin::{Module, lock_path},
+};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{process::blocking, reload::SETTLE, running::Running};
@@ -90,19 +93,27 @@ fn files(running: &Running) -> BTreeSet<PathBuf> {
     files
 }
 
-/// The files of a configuration itself, which is a file or a folder of them.
+/// The files of a configuration itself, which is a file or a folder of them, and what `plugin pull` has written down for it.
 pub fn own(given: &Path) -> Vec<PathBuf> {
+    let lock = lock_path(given);
     if !given.is_dir() {
-        return vec![given.to_owned()];
+        return vec![given.to_owned(), lock];
     }
     let entries = fs::read_dir(given).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
+    let files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.chain([lock]).collect()
 }
 
-/// The files that a configuration names: certificates, keys, authorities.
+/// The files that a configuration names: certificates, keys, authorities, modules.
 pub fn named(config: &Config) -> Vec<PathBuf> {
     let certificates = config.certificates.iter().flat_map(|certificate| [&certificate.cert, &certificate.key]);
-    certificates.chain(config.backends.values().filter_map(|backend| backend.tls.ca.as_ref())).cloned().collect()
+    let authorities = config.backends.values().filter_map(|backend| backend.tls.ca.as_ref());
+    let modules = config.plugins.values().filter_map(|plugin| match &plugin.module {
+        Module::File(path) => Some(path),
+        // What is in the store has its digest for a name, and never changes.
+        Module::Builtin(_) | Module::Oci(_) => None,
+    });
+    certificates.chain(authorities).chain(modules).cloned().collect()
 }
 
 /// The folders to watch: those of the files, and those of what links lead to.

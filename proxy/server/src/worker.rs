@@ -16,11 +16,15 @@ use std::{
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use portcullis_plugin::{Local, Outbound, OutboundSender, Plugin};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use crate::{
     accept,
@@ -29,6 +33,7 @@ use crate::{
     flight::Open,
     lifeline::{Lifeline, Lifelines, Stage},
     log::AccessLog,
+    plugins,
     record::{End, Record},
     shared::Shared,
     snapshot::{Lasting, Snapshot},
@@ -114,18 +119,47 @@ pub struct Worker {
     log: RefCell<AccessLog>,
     recent: RefCell<VecDeque<Box<Record>>>,
     view: RefCell<(u64, Rc<View>)>,
+    /// Exchanges whose plugins are still to be told of their end.
+    pub plugin_logs: Cell<usize>,
+    /// Where this worker's plugins make requests.
+    outbound: OutboundSender,
+    asked: Cell<Option<mpsc::Receiver<Outbound>>>,
     connections: Cell<u64>,
     /// One moment on both clocks, taken anew at each tick.
     clocks: Cell<(Instant, SystemTime)>,
 }
 
 /// The snapshot in force, behind a counter of this thread's own: taking it for an exchange touches no shared cache line.
-pub type View = Arc<Snapshot>;
+pub struct View {
+    snapshot: Arc<Snapshot>,
+    /// What this worker has of each plugin.
+    pub locals: Box<[Rc<Local>]>,
+}
+
+impl View {
+    /// This worker's view of `snapshot`. What it has of plugins that stay is taken over from the view `before`.
+    fn new(snapshot: Arc<Snapshot>, before: &[Rc<Local>], outbound: &OutboundSender) -> Rc<Self> {
+        let local = |plugin: &Arc<Plugin>| {
+            let same = before.iter().find(|local| Arc::ptr_eq(local.plugin(), plugin));
+            same.cloned().unwrap_or_else(|| Local::new(plugin.clone(), outbound.clone()))
+        };
+        Rc::new(Self { locals: snapshot.plugins.iter().map(local).collect(), snapshot })
+    }
+}
+
+impl std::ops::Deref for View {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
 
 impl Worker {
     /// Number `index`, with nothing open.
     pub fn new(index: usize, shared: Arc<Shared>, counters: Arc<Counters>, log: AccessLog) -> Self {
         let snapshot = shared.snapshot.load_full();
+        let (outbound, asked) = mpsc::channel(plugins::QUEUE);
         Self {
             index,
             counters,
@@ -135,7 +169,10 @@ impl Worker {
             tasks: TaskTracker::new(),
             log: RefCell::new(log),
             recent: RefCell::default(),
-            view: RefCell::new((snapshot.generation, Rc::new(snapshot))),
+            view: RefCell::new((snapshot.generation, View::new(snapshot, &[], &outbound))),
+            plugin_logs: Cell::new(0),
+            outbound,
+            asked: Cell::new(Some(asked)),
             connections: Cell::new(0),
             clocks: Cell::new((Instant::now(), SystemTime::now())),
             shared,
@@ -148,7 +185,7 @@ impl Worker {
         let mut view = self.view.borrow_mut();
         if view.0 != generation {
             let snapshot = self.shared.snapshot.load_full();
-            *view = (generation, Rc::new(snapshot));
+            *view = (generation, View::new(snapshot, &view.1.locals, &self.outbound));
         }
         view.1.clone()
     }
@@ -181,6 +218,10 @@ impl Worker {
 
     async fn run(self: &Rc<Self>, mut inbox: mpsc::Receiver<Command>) {
         let mut listening: HashMap<SocketAddr, CancellationToken, FixedState> = HashMap::default();
+        // Not among the tasks that are waited for: it ends with whoever could ask.
+        let _outbound = self.asked.take().map(|asked| {
+            AbortOnDropHandle::new(tokio::task::spawn_local(plugins::serve_outbound(self.clone(), asked)))
+        });
         let mut flush = tokio::time::interval(FLUSH_EVERY);
         let mut tick = tokio::time::interval(TICK_EVERY);
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -267,7 +308,7 @@ impl Worker {
         self.clocks.set((now, SystemTime::now()));
         self.pools.tick(now);
         // An idle worker must not keep what a reload has taken away.
-        self.snapshot();
+        self.snapshot().locals.iter().for_each(|local| local.tick());
         let overdue = self.open.borrow().overdue(now);
         for (sentence, end) in overdue {
             sentence.stop(end);

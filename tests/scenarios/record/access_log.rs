@@ -21,7 +21,10 @@ use portcullis_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::ground::{PLAIN, plain};
+use crate::{
+    ground::{PLAIN, plain},
+    plugins::guest,
+};
 
 /// The fields that `docs/operating.md` lists, in its order.
 fn documented() -> Vec<String> {
@@ -74,6 +77,16 @@ path = "/named"
 backend = "named"
 
 [[route]]
+name = "decided"
+path = "/decided"
+plugins = ["decide"]
+backend = "app"
+
+[plugin.decide]
+module = "@guest@"
+config = { do = "respond", status = 403 }
+
+[[route]]
 name = "retried"
 backend = "app"
 
@@ -93,6 +106,7 @@ nameservers = ["@nameserver@"]
 "#;
         let proxy = Plan::new(text)
             .leaf("leaf", &leaf(&["shop.example"]))
+            .set("guest", guest("good"))
             .set("origin", origin.address())
             .set("port", origin.address().port())
             .set("dead", dead.address())
@@ -110,6 +124,7 @@ nameservers = ["@nameserver@"]
             assert_eq!(client.get("shop.example", &format!("/retried/{turn}")).await.status, 200);
         }
         assert_eq!(client.get("other.example", "/misdirected").await.status, 421);
+        assert_eq!(client.get("shop.example", "/decided").await.status, 403);
         nameserver.mood(Mood::Failing);
         eventually("an exchange is served from an answer past its time to live", async || {
             client.get("shop.example", "/named/stale").await;

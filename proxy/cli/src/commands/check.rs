@@ -52,9 +52,9 @@ impl Check {
                 return Ok(Outcome::Wrong);
             }
         };
-        let mut findings = server::check_files(&loaded.config);
+        let mut findings = server::check_files(&loaded.config, &path);
         if self.online {
-            findings.extend(server::check_online(&loaded.config));
+            findings.extend(server::check_online(&loaded.config, &path));
         }
         let sound = findings.iter().all(|finding| !finding.error);
         if self.json {

@@ -76,7 +76,7 @@ impl Explain {
         let value = match (&self.config, &subject) {
             (None, subject) => self.running.ask(subject).map_err(or_use_a_file)?,
             (Some(path), Request::Explain(request)) => {
-                server::explain_offline(&config_file::load(path)?.config, request)?
+                server::explain_offline(&config_file::load(path)?.config, path, request)?
             }
             (Some(_), _) => bail!("only the running process knows finished exchanges: leave --config away"),
         };

@@ -180,6 +180,15 @@ impl KeyValue {
         Ok(())
     }
 
+    /// Deletes everything.
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            for (key, entry) in lock(shard).drain() {
+                self.used.fetch_sub(cost(&key, &entry.value), Relaxed);
+            }
+        }
+    }
+
     /// Drops what is past its time in one shard, another one each time.
     pub fn sweep(&self) {
         let next = self.next.fetch_add(1, Relaxed) % SHARDS;

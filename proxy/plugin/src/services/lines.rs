@@ -61,6 +61,12 @@ impl Lines {
         self.dropped.load(Relaxed)
     }
 
+    /// Nothing was written or dropped yet.
+    pub fn clear(&self) {
+        self.window.store(0, Relaxed);
+        self.dropped.store(0, Relaxed);
+    }
+
     /// Writes a line. Control characters are escaped: a plugin writes one line and not two.
     pub fn write(&self, level: Level, message: &str) {
         if !self.admit() {

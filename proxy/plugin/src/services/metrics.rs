@@ -65,6 +65,12 @@ struct Histogram {
 }
 
 impl Figures {
+    /// Forgets all of them.
+    pub fn clear(&self) {
+        self.by_name.write().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.dropped.store(0, Relaxed);
+    }
+
     /// Adds to a counter.
     pub fn count(&self, name: &str, delta: u64) {
         self.with(

@@ -53,6 +53,21 @@ impl Endpoint {
         })
     }
 
+    /// What a request says that is for it by its own name (RFC 9110 section 7.2): its host, and the port where it is not the scheme's.
+    pub fn authority(&self) -> String {
+        let port = self.address.port();
+        let usual = match self.scheme {
+            Scheme::Https | Scheme::Tls => 443,
+            _ => 80,
+        };
+        let host = if self.host.contains(':') && !self.host.starts_with('[') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.to_string()
+        };
+        if port == usual { host } else { format!("{host}:{port}") }
+    }
+
     /// Counts an exchange of `worker` in. Only that worker's thread may call this.
     pub fn opened(&self, worker: usize) {
         if let Some(count) = self.open.get(worker) {

@@ -1,18 +1,13 @@
 //! The request on its way to a backend: in the form that a connection speaks, and whole again where it may be sent a second time.
 
-use std::rc::Rc;
-
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request, uri::PathAndQuery};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::upgrade::OnUpgrade;
 use portcullis_config::backend::Scheme;
 
-use crate::{
-    http::hop::Hop,
-    upload::{RequestBody, Upload},
-};
+use crate::{backend::Endpoint, http::hop::Hop, upload::RequestBody};
 
 /// A request that may have to be sent more than once.
-pub(super) struct Outbound {
+pub struct Outbound {
     /// `None` while it is with hyper.
     head: Option<(Method, HeaderMap)>,
     body: Option<RequestBody>,
@@ -20,21 +15,14 @@ pub(super) struct Outbound {
     /// A copy of the head, where a second sending would be safe: no body, and a method that may be repeated.
     spare: Option<(Method, HeaderMap)>,
     /// The client's side of a connection that wants to stop being HTTP.
-    pub(super) upgrade: Option<OnUpgrade>,
+    pub upgrade: Option<OnUpgrade>,
     te_trailers: bool,
     from_h2: bool,
 }
 
 impl Outbound {
-    /// The request as the backend is to get it; `body` is streamed unless `upload` says that there is none.
-    pub(super) fn new(
-        mut parts: request::Parts,
-        target: PathAndQuery,
-        hop: Hop,
-        upgrade: bool,
-        upload: &Rc<Upload>,
-        body: Incoming,
-    ) -> Self {
+    /// The request as the backend is to get it.
+    pub fn new(mut parts: request::Parts, target: PathAndQuery, hop: Hop, upgrade: bool, body: RequestBody) -> Self {
         let mut switch = None;
         // HTTP/2 by upgrade would take the connection out of the proxy's sight (RFC 9113 section 3.1 dropped it).
         if upgrade
@@ -44,8 +32,7 @@ impl Outbound {
             parts.headers.insert(header::UPGRADE, protocol);
             switch = parts.extensions.remove::<OnUpgrade>();
         }
-        let body = if upload.is_finished() { RequestBody::Empty } else { RequestBody::stream(body, upload.clone()) };
-        let spare = (upload.is_finished() && switch.is_none() && is_idempotent(&parts.method))
+        let spare = (matches!(body, RequestBody::Empty) && switch.is_none() && is_idempotent(&parts.method))
             .then(|| (parts.method.clone(), parts.headers.clone()));
         Self {
             head: Some((parts.method, parts.headers)),
@@ -58,13 +45,20 @@ impl Outbound {
         }
     }
 
+    /// Has it ask for `endpoint` by its own name: where nobody says which host is meant.
+    pub fn name(&mut self, endpoint: &Endpoint) {
+        if let (Some((_, headers)), Ok(host)) = (&mut self.head, HeaderValue::from_str(&endpoint.authority())) {
+            headers.insert(header::HOST, host);
+        }
+    }
+
     /// Whether it can be sent.
-    pub(super) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.head.is_some() && self.body.is_some()
     }
 
     /// The request, in the form that the connection speaks.
-    pub(super) fn take(&mut self, h2: bool, scheme: Scheme) -> Request<RequestBody> {
+    pub fn take(&mut self, h2: bool, scheme: Scheme) -> Request<RequestBody> {
         let (method, mut headers) = self.head.take().expect("an attempt is made only while the request is whole");
         let body = self.body.take().expect("an attempt is made only while the request is whole");
         let mut uri = http::uri::Parts::default();
@@ -102,7 +96,7 @@ impl Outbound {
     }
 
     /// hyper gave it back: not one byte was sent.
-    pub(super) fn put_back(&mut self, request: Request<RequestBody>) {
+    pub fn put_back(&mut self, request: Request<RequestBody>) {
         let (mut parts, body) = request.into_parts();
         if let Some(authority) = parts.uri.authority()
             && let Ok(host) = HeaderValue::from_str(authority.as_str())
@@ -119,7 +113,7 @@ impl Outbound {
     }
 
     /// Makes it whole again after it was sent, if a second sending is safe.
-    pub(super) fn restore(&mut self) -> bool {
+    pub fn restore(&mut self) -> bool {
         if self.is_whole() {
             return true;
         }

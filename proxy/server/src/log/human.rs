@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{text, timestamp};
-use crate::record::{End, ExchangeKind, Record};
+use crate::record::{End, ExchangeKind, PluginPart, Record};
 
 /// Appends `record` as one line for eyes, ended by a line feed:
 ///
@@ -44,6 +44,7 @@ pub fn human(record: &Record, out: &mut Vec<u8>) {
             text::number(out, record.attempts.len() as u64);
         }
     }
+    plugins(out, &record.plugins);
     if record.end != End::Complete {
         pair(out, "end", record.end.name());
     }
@@ -55,6 +56,19 @@ pub fn human(record: &Record, out: &mut Vec<u8>) {
     }
     pair(out, "id", &record.id);
     out.push(b'\n');
+}
+
+/// `plugins=limits,waf:respond,jwt:failed`: what each did, where it did something.
+fn plugins(out: &mut Vec<u8>, parts: &[PluginPart]) {
+    for (index, part) in parts.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b" plugins=" } else { b"," });
+        text::word(out, &part.name);
+        let did = if part.failure.is_some() { "failed" } else { part.verdict };
+        if did != "continue" {
+            out.push(b':');
+            out.extend_from_slice(did.as_bytes());
+        }
+    }
 }
 
 /// The method, or the kind of exchange where there is none.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use portcullis_plugin::Phase;
+
 use super::{text, timestamp};
-use crate::record::{Attempt, Connection, Record};
+use crate::record::{Attempt, Connection, PluginPart, Record};
 
 /// Appends `record` as one JSON object and a line feed.
 ///
@@ -67,7 +69,37 @@ fn decision(object: &mut Object<'_>, record: &Record) {
             object.close();
         });
     }
+    object.some("decided_by", record.decided_by.as_deref());
+    if !record.plugins.is_empty() {
+        list(object.key("plugins"), &record.plugins, plugin);
+    }
     object.some("backend", record.backend.as_deref());
+}
+
+fn plugin(out: &mut Vec<u8>, part: &PluginPart) {
+    let mut object = Object::open(out);
+    object.string("name", &part.name);
+    object.string("verdict", part.verdict);
+    if part.verdict != "continue" {
+        object.string("phase", part.phase);
+    }
+    for (index, phase) in Phase::ALL.into_iter().enumerate() {
+        if part.costs.calls[index] > 0 {
+            let key = match phase {
+                Phase::RequestHead => "request_head_us",
+                Phase::RequestBody => "request_body_us",
+                Phase::ResponseHead => "response_head_us",
+                Phase::ResponseBody => "response_body_us",
+                Phase::Log => "log_us",
+            };
+            object.duration(key, Some(part.costs.time[index]));
+        }
+    }
+    if let Some(failure) = &part.failure {
+        object.string("failure", failure.kind.name());
+        object.string("detail", &failure.message);
+    }
+    object.close();
 }
 
 /// The try that counts (the last) lies flat in the line; where there were several, all are in a list too.

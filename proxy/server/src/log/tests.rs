@@ -57,6 +57,8 @@ fn record() -> Record {
             error: None,
         }],
         status: 200,
+        plugins: Vec::new(),
+        decided_by: None,
         received: 0,
         sent: 1042,
         error: None,
@@ -79,6 +81,7 @@ fn odd(text: &str) -> Record {
             alpn: Some("h2"),
             certificate: Some(text.into()),
             resumed: true,
+            ja4: None,
         }),
         ..(*record.connection).clone()
     });

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
     time::SystemTime,
 };
@@ -22,6 +23,7 @@ use crate::{
     backend::Backend,
     dns::Names,
     http::edits::Edits,
+    plugins,
     route::{Passthrough, Table},
     tls::{
         certificates::{self, Loaded},
@@ -41,6 +43,10 @@ pub struct Ground {
     pub store: Arc<Store>,
     /// TLS sessions.
     pub resumption: Resumption,
+    /// What all plugins share.
+    pub plugins: Arc<portcullis_plugin::Host>,
+    /// The file or folder that the configuration is read from: what `plugin pull` wrote down lies beside it.
+    pub config: PathBuf,
 }
 
 /// Why a configuration cannot be put in force.
@@ -129,14 +135,23 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
         };
         backends.insert(name.clone(), backend);
     }
+    let before = previous.map_or(&[][..], |previous| &previous.plugins);
+    let plugins = match plugins::build(&config, &ground.config, before, &ground.plugins, ground.workers) {
+        Ok(built) => built,
+        Err(failed) => {
+            errors.extend(failed);
+            plugins::Built::default()
+        }
+    };
     if !errors.is_empty() {
         return Err(errors);
     }
+    warnings.extend(plugins.warnings);
     warnings.dedup();
     let listener_names: Vec<ListenerName> = config.listeners.iter().map(|listener| listener.name.clone()).collect();
     let passthrough = Passthrough::new(&config.routes, &listener_names);
     let mut routes = Vec::with_capacity(config.routes.len());
-    for route in &config.routes {
+    for (route, chain) in config.routes.iter().zip(plugins.chains) {
         let edits = match Edits::new(&route.edits) {
             Ok(edits) => (route.edits != config::Edits::default()).then_some(edits),
             Err(error) => {
@@ -149,6 +164,7 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
             name: route.name.shared(),
             action: action(route, &backends),
             edits,
+            chain,
             // A route that comes back by its name while its exchanges are drained is no longer gone.
             drain: old.filter(|old| old.drain.get().is_none()).map(|old| old.drain.clone()).unwrap_or_default(),
             config: route.clone(),
@@ -194,6 +210,8 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
         backends,
         names,
         certificates,
+        wants_ja4: plugins.plugins.iter().any(|plugin| plugin.wants_facts()),
+        plugins: plugins.plugins,
     };
     Ok(Built { snapshot, warnings })
 }

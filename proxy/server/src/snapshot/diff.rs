@@ -1,6 +1,10 @@
 //! What a reload changed, for its log line.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -32,11 +36,21 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
         // An authority file that changed changes the backend though its table says the same.
         backends.map(|(name, b)| (name.to_string(), (b.config.clone(), *b.tls.authorities()))).collect()
     };
+    let plugins = |snapshot: &Snapshot| -> BTreeMap<String, _> {
+        let configured = snapshot.config.plugins.iter();
+        // One whose file changed is another though its table says the same; so is one that a route configures otherwise.
+        let built = |name: &str| {
+            let of = snapshot.plugins.iter().filter(|plugin| *plugin.definition().name == *name);
+            of.map(|plugin| Arc::as_ptr(plugin).addr()).collect::<BTreeSet<_>>()
+        };
+        configured.map(|(name, p)| (name.to_string(), (p.clone(), built(name.as_str())))).collect()
+    };
     let mut changes = Changes::default();
     changes.note("listeners", &listeners(old), &listeners(new));
     changes.note("routes", &routes(old), &routes(new));
     changes.note("backends", &backends(old), &backends(new));
     changes.note("certificates", &fingerprints(&old.certificates), &fingerprints(&new.certificates));
+    changes.note("plugins", &plugins(old), &plugins(new));
     let settings = [
         ("server", old.config.server != new.config.server),
         ("log", old.config.log != new.config.log),

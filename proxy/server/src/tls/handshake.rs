@@ -134,6 +134,7 @@ fn facts(connection: &ServerConnection, hello: &Hello, certificate: Option<Arc<s
         },
         certificate,
         resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        ja4: None,
     }
 }
 
