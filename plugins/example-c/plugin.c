@@ -9,9 +9,6 @@
 #include "config.h"
 #include "server_timing.h"
 
-// What plugin.toml says goes into the file.
-__asm__(".section \".custom_section.portcullis-manifest\",\"\",@\n.incbin \"plugin.toml\"\n");
-
 // The names that the generator makes are long.
 typedef exports_portcullis_filter_filter_declaration_t declaration_t;
 typedef portcullis_filter_types_request_head_t request_head_t;
