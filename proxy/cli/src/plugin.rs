@@ -16,6 +16,11 @@ use crate::output::Outcome;
 // Those that an executable has in it, made by the build script: name, and code where it was there.
 include!(concat!(env!("OUT_DIR"), "/builtins.rs"));
 
+/// Whether `builtin:NAME` has code in it.
+pub(crate) fn is_there(name: &str) -> bool {
+    BUILTINS.iter().any(|(known, code)| *known == name && code.is_some())
+}
+
 /// Makes the plugins known that are part of the executable. Before any command that may load one.
 pub(crate) fn register() {
     portcullis_plugin::module::register_builtins(BUILTINS);

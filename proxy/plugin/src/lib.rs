@@ -28,8 +28,8 @@ mod outbound;
 mod pack;
 mod run;
 mod services;
-pub mod testing;
 pub mod store;
+pub mod testing;
 mod ticker;
 mod warm;
 
