@@ -1,6 +1,7 @@
 //! `portcullis plugin`: one command a file.
 
 mod inspect;
+mod pull;
 
 use clap::{Args, Subcommand};
 
@@ -17,6 +18,7 @@ pub(crate) fn register() {
 const EXAMPLES: &str = "\
 Examples:
   portcullis plugin inspect geo.wasm
+  portcullis plugin pull --config portcullis.toml
 
 `portcullis plugin COMMAND --help` has more.";
 
@@ -31,12 +33,14 @@ pub(crate) struct Plugin {
 #[derive(Debug, Subcommand)]
 enum Command {
     Inspect(inspect::Inspect),
+    Pull(pull::Pull),
 }
 
 impl Plugin {
     pub(crate) fn execute(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Inspect(command) => command.execute(),
+            Command::Pull(command) => command.execute(),
         }
     }
 }
