@@ -73,6 +73,10 @@ impl Stop {
 }
 
 fn replacement(exchange: &mut Exchange<'_>, stop: Stop) -> Result<Answer, Error> {
+    // Nobody reads the rest of the request, and hyper waits for a body that somebody holds.
+    if let Some(upload) = &exchange.flight.upload {
+        upload.abandon();
+    }
     match stop {
         Stop::Failed(error) => Err(error),
         Stop::Respond { response, .. } => Ok(Answer::Own(*response)),

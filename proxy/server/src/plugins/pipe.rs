@@ -370,3 +370,28 @@ impl Gathered {
         if self.all.is_empty() { self.first } else { self.all.freeze() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_that_is_alone_is_not_copied() {
+        let data = Bytes::from(vec![1, 2, 3]);
+        let mut gathered = Gathered::default();
+        gathered.add(Bytes::new());
+        gathered.add(data.clone());
+        gathered.add(Bytes::new());
+        assert_eq!(gathered.take().as_ptr(), data.as_ptr());
+    }
+
+    #[test]
+    fn pieces_are_put_together_in_order() {
+        let mut gathered = Gathered::default();
+        for piece in ["a", "", "bc", "def"] {
+            gathered.add(Bytes::from_static(piece.as_bytes()));
+        }
+        assert_eq!(gathered.length, 6);
+        assert_eq!(gathered.take(), "abcdef");
+    }
+}
