@@ -45,6 +45,7 @@ enum Command {
     Dns(dns::Dns),
     Status(status::Status),
     Reload(reload::Reload),
+    Plugin(crate::plugin::Plugin),
     Demo(demo::Demo),
 }
 
@@ -59,6 +60,7 @@ impl Arguments {
             Command::Dns(command) => command.execute(),
             Command::Status(command) => command.execute(),
             Command::Reload(command) => command.execute(),
+            Command::Plugin(command) => command.execute(),
             Command::Demo(command) => command.execute(),
         }
     }

@@ -8,6 +8,7 @@ mod demo;
 mod error_log;
 mod outline;
 mod output;
+mod plugin;
 mod request_file;
 mod running;
 mod server;
@@ -21,6 +22,7 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    plugin::register();
     let outcome = commands::Arguments::parse().execute();
     output::exit_code(outcome)
 }

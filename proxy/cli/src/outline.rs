@@ -185,7 +185,7 @@ fn size(bytes: f64) -> String {
 }
 
 /// What clients sent is shown too: nothing of it may move the cursor, start a line or change the reading order.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let harmful = |c: char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -25,6 +25,7 @@ use crate::{
         Plugin as Bindings, PluginPre, exports::portcullis::filter::filter as guest, portcullis::filter as host,
     },
     engine, failure,
+    inspect::grants_line,
     instance::{Calls, Instance, Kind, State},
     metered::{self, Allowance},
     services::Services,
@@ -277,14 +278,14 @@ fn kind(definition: &Definition, services: Arc<Services>) -> Kind {
 fn granted(inspection: &Inspection, grants: &Grants) -> Result<(), BuildError> {
     let mut missing = Vec::new();
     for import in &inspection.imports {
-        let (is_granted, write) = match import.as_str() {
-            "connection" => (true, ""),
-            "log" => (grants.log, "log = true"),
-            "metrics" => (grants.metrics, "metrics = true"),
-            "clock" => (grants.clock, "clock = true"),
-            "random" => (grants.random, "random = true"),
-            "key-value" => (grants.key_value, "key_value = true"),
-            "http" => (grants.http.is_some(), "http = [\"name of a backend\"]"),
+        let is_granted = match import.as_str() {
+            "connection" => true,
+            "log" => grants.log,
+            "metrics" => grants.metrics,
+            "clock" => grants.clock,
+            "random" => grants.random,
+            "key-value" => grants.key_value,
+            "http" => grants.http.is_some(),
             other => {
                 return Err(BuildError(format!(
                     "it imports portcullis:filter/{other}, which this proxy does not have"
@@ -292,7 +293,7 @@ fn granted(inspection: &Inspection, grants: &Grants) -> Result<(), BuildError> {
             }
         };
         if !is_granted {
-            missing.push((import.as_str(), write));
+            missing.push(import.as_str());
         }
     }
     if let Some(other) = inspection.other_imports.iter().find(|import| !import.starts_with("wasi:")) {
@@ -301,12 +302,10 @@ fn granted(inspection: &Inspection, grants: &Grants) -> Result<(), BuildError> {
     if missing.is_empty() {
         return Ok(());
     }
-    let imports: Vec<_> = missing.iter().map(|(import, _)| *import).collect();
-    let write: Vec<_> = missing.iter().map(|(_, write)| *write).collect();
     Err(BuildError(format!(
-        "it imports {} without a grant: if you trust it with that, write grants = {{ {} }}",
-        imports.join(", "),
-        write.join(", ")
+        "it imports {} without a grant: if you trust it with that, write {}",
+        missing.join(", "),
+        grants_line(missing.iter().copied())
     )))
 }
 

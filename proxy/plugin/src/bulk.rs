@@ -117,13 +117,17 @@ impl Reencode for Rewriter {
         section: FunctionSectionReader<'_>,
     ) -> Result<(), Error> {
         wasm_encoder::reencode::utils::parse_function_section(self, functions, section)?;
-        self.bulks.iter().for_each(|_| drop(functions.function(self.types)));
+        for _ in &self.bulks {
+            functions.function(self.types);
+        }
         Ok(())
     }
 
     fn parse_code_section(&mut self, code: &mut CodeSection, section: CodeSectionReader<'_>) -> Result<(), Error> {
         wasm_encoder::reencode::utils::parse_code_section(self, code, section)?;
-        self.bulks.iter().for_each(|bulk| drop(code.function(&piecemeal(*bulk))));
+        for bulk in &self.bulks {
+            code.function(&piecemeal(*bulk));
+        }
         Ok(())
     }
 

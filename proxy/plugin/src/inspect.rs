@@ -21,7 +21,32 @@ pub struct Inspection {
     pub manifest: Option<Manifest>,
 }
 
+/// Interfaces that take a grant, and how it is written.
+const GRANTS: [(&str, &str); 6] = [
+    ("log", "log = true"),
+    ("metrics", "metrics = true"),
+    ("clock", "clock = true"),
+    ("random", "random = true"),
+    ("key-value", "key_value = true"),
+    ("http", "http = [\"name of a backend\"]"),
+];
+
+/// The line that grants interfaces, as it is written in the configuration.
+pub(crate) fn grants_line<'i>(interfaces: impl Iterator<Item = &'i str> + Clone) -> String {
+    let asked = GRANTS.iter().filter(|(interface, _)| interfaces.clone().any(|one| one == *interface));
+    format!("grants = {{ {} }}", asked.map(|(_, words)| *words).collect::<Vec<_>>().join(", "))
+}
+
 impl Inspection {
+    /// The line to write in the plugin's table, so that it may call all that it imports; `None` when it imports nothing that takes a
+    /// grant.
+    pub fn grants_line(&self) -> Option<String> {
+        let takes = |import: &&str| GRANTS.iter().any(|(interface, _)| interface == import);
+        let asked = self.imports.iter().map(String::as_str).filter(takes);
+        asked.clone().next()?;
+        Some(grants_line(asked))
+    }
+
     /// Whether it needs WASI. Such a plugin holds handles that the host gave it, so that no image can be taken of it.
     pub fn needs_wasi(&self) -> bool {
         self.other_imports.iter().any(|import| import.starts_with("wasi:"))

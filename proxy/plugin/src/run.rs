@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Store, component::ResourceAny};
 
 use crate::{
-    BodyMode, Failure, Local, Plugin, Verdict,
+    BodyMode, Failure, FailureKind, Local, Plugin, Verdict,
     breaker::Trial,
     contract::{exports::portcullis::filter::filter::Guest, portcullis::filter::types as guest},
     decision::{self, Place},
@@ -299,6 +299,14 @@ impl Run {
     {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
+        }
+        if self.instance.as_ref().is_some_and(|instance| instance.is_running) {
+            // Whoever waited for the last call has left in the middle of it. That is not the guest's doing, so that it is not counted: a
+            // client that goes away often must not have a plugin suspended.
+            let failure = Failure::new(FailureKind::Wait, "its last call was given up, so that it cannot be called again");
+            self.instance = None;
+            self.failure = Some(failure.clone());
+            return Err(failure);
         }
         let plugin = self.local.plugin().clone();
         let mut fresh = None;

@@ -108,7 +108,7 @@ impl Store {
         match found == digest {
             true => Ok(Some(bytes.into())),
             false => Err(BuildError(format!(
-                "{} was changed: its SHA-256 is {found}, and should be {digest}. Remove the file; {}",
+                "{} was changed: its SHA-256 is {found}, and should be {digest}; {}",
                 path.display(),
                 self.advice()
             ))),

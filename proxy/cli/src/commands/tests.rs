@@ -1,4 +1,4 @@
-use clap::{CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser};
 
 use super::Arguments;
 
@@ -10,7 +10,7 @@ fn command_line_is_consistent() {
 #[test]
 fn every_example_in_a_help_text_is_a_valid_command_line() {
     let mut checked = 0;
-    for command in std::iter::once(&Arguments::command()).chain(Arguments::command().get_subcommands()) {
+    for command in &with_subcommands(Arguments::command()) {
         let help = command.get_after_help().expect("every command has examples").to_string();
         for example in help.lines().filter_map(|line| line.strip_prefix("  portcullis ")) {
             let line = split(example.split(" > ").next().unwrap());
@@ -21,6 +21,12 @@ fn every_example_in_a_help_text_is_a_valid_command_line() {
         }
     }
     assert!(checked > 15, "only {checked} examples");
+}
+
+/// A command and all below it.
+fn with_subcommands(command: Command) -> Vec<Command> {
+    let below: Vec<_> = command.get_subcommands().cloned().flat_map(with_subcommands).collect();
+    std::iter::once(command).chain(below).collect()
 }
 
 /// Words of a shell line with single quotes.
@@ -42,6 +48,8 @@ fn wrong_command_lines_are_refused_with_status_2() {
         &["portcullis", "run", "a", "b"],
         &["portcullis", "explain"],
         &["portcullis", "dns"],
+        &["portcullis", "plugin"],
+        &["portcullis", "plugin", "fly"],
         &["portcullis", "dns", "a", "--config", "f", "--control", "s"],
     ] {
         assert_eq!(Arguments::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");

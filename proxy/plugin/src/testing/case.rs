@@ -218,7 +218,7 @@ impl Case {
                     ))
                 })?,
         };
-        let config = own.map_or_else(|| config.to_owned(), |own| json(toml::Value::Table(own)).to_string());
+        let config = own.map_or_else(|| config.to_owned(), table_as_json);
         Ok(Self { name, recorded, config, now, connection, key_value, http, expect, given })
     }
 
@@ -231,6 +231,11 @@ impl Case {
         let given = self.given.trim_end();
         Ok(if given.is_empty() { expected } else { format!("{given}\n\n{expected}") })
     }
+}
+
+/// A table of TOML as JSON text, as the proxy hands a plugin its own.
+pub fn table_as_json(table: toml::Table) -> String {
+    json(toml::Value::Table(table)).to_string()
 }
 
 /// What is expected, as it stands in the file.
