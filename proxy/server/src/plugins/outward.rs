@@ -96,6 +96,7 @@ fn answer_is_switch(answer: &Answer) -> bool {
 }
 
 /// The body while the head is with plugins.
+#[expect(clippy::large_enum_variant, reason = "there is one, in a future that is boxed")]
 enum Body {
     /// Nobody wants to see it, or there is nothing to see of it.
     Unseen(Unseen),

@@ -86,12 +86,20 @@ impl Pipe {
     }
 
     /// The source, where nothing was done to it.
+    ///
+    /// # Errors
+    /// The pipe as it is, where something was.
+    #[expect(clippy::result_large_err, reason = "it is what was there, and goes on")]
     pub fn into_untouched(self) -> Result<Source, Self> {
         let untouched = self.front.is_empty() && self.stages.is_empty() && self.last.is_none();
         if untouched { Ok(self.source) } else { Err(self) }
     }
 
     /// All of it, if it is all there.
+    ///
+    /// # Errors
+    /// The pipe as it is, where more is to come.
+    #[expect(clippy::result_large_err, reason = "it is what was there, and goes on")]
     pub fn into_whole(mut self) -> Result<(Bytes, Option<HeaderMap>), Self> {
         if !matches!(self.source, Source::Nothing) || !self.stages.is_empty() {
             return Err(self);
