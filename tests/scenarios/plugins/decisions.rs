@@ -1,8 +1,11 @@
 use portcullis_tests::{
-    client::http::{Connection, request, request_with_body},
+    client::{
+        http::{Connection, request, request_with_body},
+        raw::Raw,
+    },
     origin::{Origin, stock},
     proxy::Proxy,
-    scenario::scenario,
+    scenario::{scenario, soon},
 };
 
 use super::{GRANTS, good, guest, plan};
@@ -57,6 +60,18 @@ fn an_answer_to_the_request_body_comes_in_place_of_the_backends() {
         }
         let status = proxy.status().await;
         assert_eq!(status["backends"][0]["endpoints"][0]["state"], "good", "it is not the backend's doing");
+    });
+}
+
+#[test]
+fn an_answer_does_not_wait_for_the_rest_of_a_request() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = deciding(&origin, "do = 'respond', phase = 'request_body', status = 422, body = 'bad'").await;
+        let mut raw = Raw::connect(proxy.address("http")).await;
+        raw.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 50000\r\n\r\nhalf").await;
+        let answer = soon("the answer", raw.response()).await;
+        assert_eq!((answer.status, answer.text().as_str()), (422, "bad"));
     });
 }
 
