@@ -18,6 +18,7 @@
 //! | [`bad_input`] | a clear error and nothing lost |
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
+//! | [`plugin_examples`] | the plugins that come with portcullis |
 //! | [`memory`] | bounded memory |
 //! | [`review`] | what a review found stays found |
 //! | [`fuzz`] | random bytes into everything that parses |
@@ -41,6 +42,7 @@ mod http;
 mod limits;
 mod listeners;
 mod memory;
+mod plugin_examples;
 mod plugins;
 mod record;
 mod reload;
