@@ -14,8 +14,8 @@ use crate::{binary, repository, tool::Tool};
 /// How long a build may take. It is seconds where nothing else runs.
 const BUILD: Duration = Duration::from_secs(240);
 
-/// A project like the folder `project` of the repository, in which `edits` (file, text, text in its place) are made first; built unless one with the same content
-/// was built before. Gives its folder, with the plugin in it as `plugin.wasm`.
+/// A project like the folder `project` of the repository, in which `edits` (file, text, text in its place) are made first; built
+/// unless one with the same content was built before. Gives its folder, with the plugin in it as `plugin.wasm`.
 ///
 /// # Panics
 /// When it cannot be built.
@@ -41,8 +41,8 @@ pub async fn built(project: &str, edits: &[(&str, &str, &str)]) -> PathBuf {
         write(&folder, &files, &target.join("tools/js/node_modules"));
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("PATH={}:{path}", target.join("tools/python/bin").display());
-        let build = Tool::new("env").args([&path]).args([binary::portcullis()]).args(["plugin", "build", "--out"]);
-        build.args([&module]).args([&folder]).within(BUILD).run().await.well();
+        let command = Tool::new("env").args([&path]).args([binary::portcullis()]).args(["plugin", "build", "--out"]);
+        command.args([&module, &folder]).within(BUILD).output().await;
     }
     folder
 }
