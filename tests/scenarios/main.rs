@@ -19,6 +19,7 @@
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
 //! | [`plugin_examples`] | the plugins that come with portcullis |
+//! | [`plugin_languages`] | plugins in C, JavaScript and Python |
 //! | [`memory`] | bounded memory |
 //! | [`review`] | what a review found stays found |
 //! | [`fuzz`] | random bytes into everything that parses |
@@ -43,6 +44,7 @@ mod limits;
 mod listeners;
 mod memory;
 mod plugin_examples;
+mod plugin_languages;
 mod plugins;
 mod record;
 mod reload;
