@@ -167,3 +167,35 @@ fn a_plugin_that_traps_refuses_or_is_left_out_as_the_operator_says() {
         );
     });
 }
+
+#[test]
+fn a_body_goes_on_unharmed_without_a_plugin_that_failed_on_it() {
+    for bodies in ["", ", bodies = { hold = 1000000 }"] {
+        for phase in ["request_body", "response_body"] {
+            scenario(async {
+                let origin = Origin::start().await;
+                let table = format!(
+                    "[plugin.bad]\nmodule = \"{}\"\non_failure = \"continue\"\n{GRANTS}\nconfig = {{ do = 'trap', phase = '{phase}'{bodies} }}\n",
+                    guest("hostile")
+                );
+                let tables = table + &good("look", "do = 'looker'");
+                let proxy = plan(&origin, &tables, r#"["look", "bad"]"#).start().await;
+                for client in clients(&proxy).await {
+                    let body = vec![b'x'; 300_000];
+                    let sum = stock::checksum(0, &body);
+                    let echo = client.fetch(request_with_body("POST", HOST, "/x", stock::full(body))).await.json();
+                    assert_eq!(
+                        (echo["length"].as_u64(), echo["sum"].as_u64()),
+                        (Some(300_000), Some(sum)),
+                        "{phase}{bodies}"
+                    );
+                    assert_eq!(client.get(HOST, "/bytes?n=300000").await.body.len(), 300_000, "{phase}{bodies}");
+                }
+                for line in full_log(&proxy, 4).await {
+                    assert_eq!(line["plugins"][1]["failure"], "trap", "{line}");
+                    assert_eq!(line["status"], 200);
+                }
+            });
+        }
+    }
+}
