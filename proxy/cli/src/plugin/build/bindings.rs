@@ -26,10 +26,15 @@ fn generate(wit: &Path, world: &str) -> anyhow::Result<Files> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(wit).context("world.wit is wrong")?;
     let id = resolve.select_world(&[package], Some(world)).map_err(|_| {
-        anyhow!("world.wit has no world {world}: it is called like the plugin in plugin.toml, `world {world} {{ ... }}`")
+        anyhow!(
+            "world.wit has no world {world}: it is called like the plugin in plugin.toml, `world {world} {{ ... }}`"
+        )
     })?;
     let mut files = Files::default();
-    wit_bindgen_c::Opts::default().build().generate(&mut resolve, id, &mut files).context("no C can be made of world.wit")?;
+    wit_bindgen_c::Opts::default()
+        .build()
+        .generate(&mut resolve, id, &mut files)
+        .context("no C can be made of world.wit")?;
     Ok(files)
 }
 
@@ -50,11 +55,16 @@ mod tests {
 
     #[test]
     fn c_is_made_of_the_plugins_world() {
-        let world = |name: &str| format!("package portcullis:filter@0.1.0; world {name} {{ import clock; export filter; }}");
+        let world =
+            |name: &str| format!("package portcullis:filter@0.1.0; world {name} {{ import clock; export filter; }}");
         let mut files = generated(&world("geo-block")).unwrap();
         files.sort();
         assert_eq!(files, ["geo_block.c", "geo_block.h", "geo_block_component_type.o"]);
         assert!(generated(&world("other")).unwrap_err().contains("world geo-block { ... }"));
-        assert!(generated("package portcullis:filter@0.1.0; world geo-block { import clocks; }").unwrap_err().contains("clocks"));
+        assert!(
+            generated("package portcullis:filter@0.1.0; world geo-block { import clocks; }")
+                .unwrap_err()
+                .contains("clocks")
+        );
     }
 }
