@@ -9,6 +9,7 @@
 //! | [`certificates`] | a certificate authority of the process, and leaves from it |
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
+//! | [`plugin`] | plugins in other languages than Rust, built |
 //! | [`tool`] | programs that end: curl, h2load, openssl |
 //! | [`process`] | programs that go on beside the scenario |
 //! | [`repository`] | the files of the project: what its documentation says is tested too |
@@ -24,6 +25,7 @@ pub mod client;
 pub mod nameserver;
 pub mod nginx;
 pub mod origin;
+pub mod plugin;
 pub mod port;
 pub mod process;
 pub mod proxy;

@@ -19,6 +19,8 @@
 //! | [`bad_input`] | a clear error and nothing lost |
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
+//! | [`plugin_examples`] | the plugins that come with portcullis |
+//! | [`plugin_languages`] | plugins in C, JavaScript and Python |
 //! | [`memory`] | bounded memory |
 //! | [`review`] | what a review found stays found |
 //! | [`fuzz`] | random bytes into everything that parses |
@@ -43,6 +45,8 @@ mod limits;
 mod listeners;
 mod memory;
 mod plugin_cli;
+mod plugin_examples;
+mod plugin_languages;
 mod plugins;
 mod record;
 mod reload;

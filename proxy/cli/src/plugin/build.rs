@@ -1,5 +1,6 @@
 //! `portcullis plugin build`
 
+mod bindings;
 mod rust;
 mod script;
 mod tool;
