@@ -7,6 +7,7 @@
 //! | [`origin`] | origins in this process: scripted HTTP/1.1 and HTTP/2, raw bytes, WebSocket, gRPC |
 //! | [`client`] | clients in this process: raw bytes, HTTP/1.1, HTTP/2, bare HTTP/2 frames, WebSocket, gRPC |
 //! | [`certificates`] | a certificate authority of the process, and leaves from it |
+//! | [`guests`] | plugins for tests, built when they are not there |
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
 //! | [`plugin`] | plugins in other languages than Rust, built |
@@ -22,6 +23,7 @@
 pub mod binary;
 pub mod certificates;
 pub mod client;
+pub mod guests;
 pub mod nameserver;
 pub mod nginx;
 pub mod origin;

@@ -6,6 +6,7 @@ mod inspect;
 mod load;
 mod new;
 mod project;
+mod pull;
 mod test;
 
 use clap::{Args, Subcommand};
@@ -32,6 +33,7 @@ Examples:
   portcullis plugin build
   portcullis plugin test
   portcullis plugin inspect geo-block.wasm
+  portcullis plugin pull --config portcullis.toml
 
 `portcullis plugin COMMAND --help` has more.";
 
@@ -50,6 +52,7 @@ enum Command {
     Test(test::Test),
     Bench(bench::Bench),
     Inspect(inspect::Inspect),
+    Pull(pull::Pull),
 }
 
 impl Plugin {
@@ -60,6 +63,7 @@ impl Plugin {
             Command::Test(command) => command.execute(),
             Command::Bench(command) => command.execute(),
             Command::Inspect(command) => command.execute(),
+            Command::Pull(command) => command.execute(),
         }
     }
 }
