@@ -9,6 +9,7 @@
 //! | [`certificates`] | a certificate authority of the process, and leaves from it |
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
+//! | [`registry`] | docker-registry, for modules |
 //! | [`tool`] | programs that end: curl, h2load, openssl |
 //! | [`process`] | programs that go on beside the scenario |
 //! | [`repository`] | the files of the project: what its documentation says is tested too |
@@ -27,6 +28,7 @@ pub mod origin;
 pub mod port;
 pub mod process;
 pub mod proxy;
+pub mod registry;
 pub mod repository;
 pub mod scenario;
 pub mod tool;
