@@ -11,6 +11,7 @@
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
 //! | [`plugin`] | plugins in other languages than Rust, built |
+//! | [`registry`] | docker-registry, for modules |
 //! | [`tool`] | programs that end: curl, h2load, openssl |
 //! | [`process`] | programs that go on beside the scenario |
 //! | [`repository`] | the files of the project: what its documentation says is tested too |
@@ -31,6 +32,7 @@ pub mod plugin;
 pub mod port;
 pub mod process;
 pub mod proxy;
+pub mod registry;
 pub mod repository;
 pub mod scenario;
 pub mod tool;
