@@ -39,6 +39,7 @@ pub(crate) use plugin::{Grants, Module, PAGE, Plugin, PluginLimits};
 pub(crate) use process::{Log, Server};
 pub(crate) use route::{Route, ValuePattern};
 pub(crate) use table::Read;
+pub(crate) use text::written;
 
 table::table! {
     /// The configuration of portcullis.

@@ -1,6 +1,8 @@
 //! Sizes and durations carry their unit in the file ("64KiB", "5s") and their type in the code.
 
-use std::fmt;
+use std::{fmt, str::FromStr, time::Duration};
+
+use crate::raw;
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,4 +25,21 @@ impl fmt::Display for Size {
         }
         write!(f, "{}B", self.0)
     }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    /// As it is written in a configuration: `64KiB`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        raw::written(text)
+    }
+}
+
+/// A duration as it is written in a configuration: `250ms`, `1h30m`.
+///
+/// # Errors
+/// When it is none, with what to write.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    raw::written(text)
 }

@@ -97,7 +97,6 @@ impl Breaker {
         if now >= until && self.until.compare_exchange(until, next, Relaxed, Relaxed).is_ok() {
             return Ok(Trial(true));
         }
-        self.count(FailureKind::Suspended);
         Err(Failure::new(FailureKind::Suspended, "it failed too often of late and is not asked for a while"))
     }
 
@@ -114,10 +113,14 @@ impl Breaker {
     /// A call failed. Gives the length of the suspension that begins with it, if one does.
     pub fn failed(&self, failure: &Failure, trial: Trial) -> Option<Duration> {
         self.count(failure.kind);
+        if failure.kind == FailureKind::Suspended {
+            // Why it was suspended is what the operator wants to read.
+            return None;
+        }
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.last = Some(failure.message.clone());
-        if matches!(failure.kind, FailureKind::Instances | FailureKind::Suspended) {
-            // Neither is the guest's doing.
+        if failure.kind == FailureKind::Instances {
+            // Not the guest's doing.
             return None;
         }
         let in_a_row = self.in_a_row.fetch_add(1, Relaxed).saturating_add(1);

@@ -25,6 +25,8 @@ mod manifest;
 mod metered;
 pub mod module;
 mod outbound;
+mod pack;
+mod reaper;
 mod run;
 mod services;
 pub mod store;
@@ -44,6 +46,7 @@ pub use self::{
     local::Local,
     manifest::{Manifest, Sample},
     outbound::{Outbound, OutboundError, OutboundSender},
+    pack::pack,
     run::{BodyEnd, Costs, Facts, Phase, RequestHead, ResponseHead, Run, Summary, TlsFacts},
     services::{
         key_value::{KeyValue, Refused},

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Store, component::ResourceAny};
 
 use crate::{
-    BodyMode, Failure, Local, Plugin, Verdict,
+    BodyMode, Failure, FailureKind, Local, Plugin, Verdict,
     breaker::Trial,
     contract::{exports::portcullis::filter::filter::Guest, portcullis::filter::types as guest},
     decision::{self, Place},
@@ -300,6 +300,15 @@ impl Run {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
+        if self.instance.as_ref().is_some_and(|instance| instance.is_running) {
+            // Whoever waited for the last call has left in the middle of it. That is not the guest's doing, so that it is not counted: a
+            // client that goes away often must not have a plugin suspended.
+            let failure =
+                Failure::new(FailureKind::Wait, "its last call was given up, so that it cannot be called again");
+            self.end_instance();
+            self.failure = Some(failure.clone());
+            return Err(failure);
+        }
         let plugin = self.local.plugin().clone();
         let mut fresh = None;
         if self.instance.is_none() {
@@ -368,9 +377,16 @@ impl Run {
         self.local.place().await.map(Some)
     }
 
+    /// Its instance cannot be used again.
+    fn end_instance(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.local.plugin().host.reaper.take(instance);
+        }
+    }
+
     /// The end of this run: counted, written down, and said again at each later call.
     fn fail(&mut self, failure: Failure) -> Failure {
-        self.instance = None;
+        self.end_instance();
         self.local.plugin().failed(&failure, self.trial);
         self.failure = Some(failure.clone());
         failure

@@ -20,7 +20,7 @@ mod shape;
 mod suite;
 
 pub use self::{
-    case::{Case, Connection, Tls},
+    case::{Case, Connection, Tls, table_as_json},
     message::{Message, Recorded},
     outcome::{Answer, Outcome, Text, Word},
     report::{CaseReport, PhaseReport, Problem, Report},

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_plugin::{FailureKind, Isolation, Verdict};
 
@@ -172,7 +172,8 @@ fn answers_without_end_end() {
             let config = format!(r#"{{"phase": "{phase}", "only": "/attack", {answer}}}"#);
             let plugin = built_with("hostile", &config, |definition| {
                 definition.limits.memory = 64 << 20;
-                definition.limits.time = Duration::from_secs(2);
+                definition.limits.time = Duration::from_secs(10);
+                definition.limits.wait = Duration::from_secs(30);
             });
             let local = local(&plugin.expect("it builds"));
             fails(&local, "/attack", FailureKind::Trap, "trapped").await;
@@ -207,14 +208,15 @@ fn leaks_end_with_the_instance_and_not_with_the_proxy() {
 #[test]
 fn all_memory_that_there_is_may_be_taken_and_comes_back() {
     let config = r#"{"phase": "request_head", "do": "grow"}"#;
-    let plugin = built_with("hostile", config, |definition| definition.limits.time = Duration::from_secs(5));
+    let plugin = built_with("hostile", config, |definition| {
+        definition.limits.time = Duration::from_secs(10);
+        definition.limits.wait = Duration::from_secs(30);
+    });
     let plugin = plugin.expect("it builds");
     on_a_worker(async {
         let local = local(&plugin);
         for _ in 0..20 {
-            let begun = Instant::now();
             assert!(exchange(&local, "/").await.is_ok(), "a guest that takes no for an answer goes on");
-            assert!(begun.elapsed() < Duration::from_secs(5));
         }
         assert_eq!(plugin.health().instances, 0, "instances that are nearly full are not used again");
     });

@@ -1,6 +1,8 @@
 //! The plugins of this project, as their READMEs tell operators to use them: each is built with the table and the grants of its
 //! README's example. Wants the files that `make plugins` makes.
 
+#![allow(clippy::unwrap_used, reason = "it is all a test")]
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -131,6 +133,5 @@ fn each_plugin_carries_its_manifest() {
         assert_eq!(inspect(&module(&name)).unwrap().manifest.as_ref(), Some(&manifest), "{name}");
         assert_eq!(manifest.name, name);
         assert!(!manifest.version.is_empty() && !manifest.description.is_empty(), "{name}");
-        assert!(!manifest.warm.is_empty(), "{name} has no sample to warm up with");
     }
 }

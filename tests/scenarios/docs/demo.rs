@@ -79,6 +79,12 @@ fn the_demonstration_does_what_its_lines_say() {
         assert!(during.contains("deploy 2"), "{during}");
         let name = well(find(" dns "), at).await;
         assert!(name.contains("private-network.internal") && name.contains("127.0.71."), "{name}");
+        // A chain of plugins.
+        let statuses = well(find("http_code"), at).await;
+        assert_eq!(statuses.lines().collect::<Vec<_>>(), ["200", "200", "200", "429", "429"], "{statuses}");
+        let refused = well(find("-si http://shop"), at).await;
+        assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("retry-after"), "{refused}");
+        assert!(well(find("plugin inspect"), at).await.contains("key_value = true"));
         // Editing.
         well(find("sed -i"), at).await;
         let line = find("news.localhost:8080");

@@ -47,6 +47,12 @@ fn config(control: &Path) -> String {
     let shop = SHOP.map(|port| format!("\"http://127.0.0.1:{port}\"")).join(", ");
     // A TOML string and a JSON string are written the same way, apart from escapes that no path is likely to need.
     let control = serde_json::Value::from(control.to_string_lossy());
+    let (shop_plugins, plugins) = if crate::plugin::is_there("rate-limit") && crate::plugin::is_there("headers") {
+        (CHAIN, PLUGINS)
+    } else {
+        // An executable that was built before its plugins.
+        ("", "")
+    };
     format!(
         r#"# The configuration of `portcullis demo`. Edit it while the demo runs: a sound edit is taken over at once, with
 # nothing dropped; one with mistakes changes nothing and is reported.
@@ -74,7 +80,7 @@ key = "server.key"
 [[route]]
 host = "shop.localhost"
 backend = "shop"
-
+{shop_plugins}
 [[route]]
 host = "blog.localhost"
 backend = "blog"
@@ -101,6 +107,33 @@ endpoints = ["http://{PRIVATE_NAME}:{PRIVATE}"]
 [[dns.zone]]
 suffix = "{ZONE}"
 nameservers = ["127.0.0.1:{NAMESERVER}"]
-"#
+{plugins}"#
     )
 }
+
+/// A chain of two plugins, on a part of the shop.
+const CHAIN: &str = r#"
+# The same shop behind a chain of plugins: requests pass them in this order, responses the other way round.
+[[route]]
+host = "shop.localhost"
+path = "/api/"
+backend = "shop"
+plugins = ["security", "limit"]
+"#;
+
+/// What the chain's names mean.
+const PLUGINS: &str = r#"
+# Three requests in ten seconds from each client. What it may do beside looking at exchanges is granted here.
+[plugin.limit]
+module = "builtin:rate-limit"
+grants = { key_value = true, clock = true, log = true }
+
+[[plugin.limit.config.limits]]
+requests = 3
+window = "10s"
+
+# The header fields that browsers honour.
+[plugin.security]
+module = "builtin:headers"
+config = { preset = "strict" }
+"#;

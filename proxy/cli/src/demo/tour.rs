@@ -10,6 +10,18 @@ pub(crate) fn tour(files: &Files) -> String {
     // Not on the path where it has just been built.
     let portcullis = std::env::current_exe().map_or_else(|_| "portcullis".into(), |path| short(&path));
     let state = if files.kept { "kept as you left it" } else { "new" };
+    let plugins = if crate::plugin::is_there("rate-limit") && crate::plugin::is_there("headers") {
+        format!(
+            "A chain of plugins in WebAssembly before a part of the shop: at most three requests in ten seconds, and security headers:
+  for i in 1 2 3 4 5; do curl -s -o /dev/null -w '%{{http_code}}\\n' http://shop.localhost:8080/api/; done
+  curl -si http://shop.localhost:8080/api/
+  {portcullis} plugin inspect builtin:rate-limit
+"
+        )
+    } else {
+        "(This executable was built before its plugins, so that the demo has none: `make plugins`, then build again.)\n"
+            .into()
+    };
     format!(
         "\
 portcullis demo: HTTP on 127.0.0.1:8080, HTTPS on 127.0.0.1:8443. Ctrl-C ends it.
@@ -28,6 +40,7 @@ A backend with a private name, re-created at other addresses while you watch (no
   for i in $(seq 30); do curl -s http://app.localhost:8080/; sleep 0.3; done
   {portcullis} dns {PRIVATE_NAME} --control {control}
 
+{plugins}
 Edit the file while it runs: say balance = \"least-requests\", send blog.localhost to the shop, or make a mistake:
   sed -i 's/blog.localhost/news.localhost/' {config}
   curl http://news.localhost:8080/

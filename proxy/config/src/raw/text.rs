@@ -37,6 +37,17 @@ impl Problem {
     }
 }
 
+/// Reads a value that stands by itself, on a command line.
+///
+/// # Errors
+/// When it is none, on one line.
+pub(crate) fn written<T: Written>(text: &str) -> Result<T, String> {
+    T::parse(text).map_err(|Problem { message, expected, help }| {
+        let expected = expected.map(|expected| format!("expected {expected}"));
+        [Some(message), expected, help].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    })
+}
+
 /// A value that is written as a string.
 pub(crate) trait Written: Sized {
     /// With its article, for "expected ..., found an integer".

@@ -218,7 +218,7 @@ impl Case {
                     ))
                 })?,
         };
-        let config = own.map_or_else(|| config.to_owned(), |own| json(toml::Value::Table(own)).to_string());
+        let config = own.map_or_else(|| config.to_owned(), table_as_json);
         Ok(Self { name, recorded, config, now, connection, key_value, http, expect, given })
     }
 
@@ -231,6 +231,11 @@ impl Case {
         let given = self.given.trim_end();
         Ok(if given.is_empty() { expected } else { format!("{given}\n\n{expected}") })
     }
+}
+
+/// A table of TOML as JSON text, as the proxy hands a plugin its own.
+pub fn table_as_json(table: toml::Table) -> String {
+    json(toml::Value::Table(table)).to_string()
 }
 
 /// What is expected, as it stands in the file.
@@ -305,7 +310,7 @@ mod tests {
                     tls.sni = \"a.example\"\n[key_value]\nhits = 3\n\"a b\" = \"text\"\nraw = { base64 = \"/w==\" }\n[[http]]\nbackend = \"idp\"\nerror = \"timeout\"\n";
         let case = case(text).unwrap();
         assert_eq!(case.now, 1_795_269_600 * NANOSECONDS);
-        assert_eq!(case.config, r#"{"key":[1,2.5,true],"day":"2026-01-02"}"#);
+        assert_eq!(case.config, r#"{"day":"2026-01-02","key":[1,2.5,true]}"#);
         let facts = case.connection.facts();
         assert_eq!((facts.client, facts.peer), (facts.peer, "[2001:db8::1]:1".parse().unwrap()));
         assert_eq!(facts.tls.unwrap().version, "TLSv1.3");

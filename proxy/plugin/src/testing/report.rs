@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::outcome::Outcome;
+use super::{case::Case, outcome::Outcome};
 
 /// What a suite found.
 #[derive(Clone, Debug, Serialize)]
@@ -24,6 +24,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// Takes what was found as what is expected: gives the cases that change, and what they change to.
+    pub fn update<'c>(&mut self, cases: &'c [Case]) -> Vec<(&'c Case, Outcome)> {
+        let mut changed = Vec::new();
+        for report in &mut self.cases {
+            let Some(found) = &report.found else { continue };
+            let Some(case) = cases.iter().find(|case| case.name == report.name) else { continue };
+            if case.expect.as_ref() != Some(found) {
+                changed.push((case, found.clone()));
+            }
+            report.problems.retain(|problem| !problem.is_about_expectation);
+        }
+        changed
+    }
+
     /// Whether all is as expected.
     pub fn is_well(&self) -> bool {
         self.cases.iter().all(|case| case.problems.is_empty())
@@ -51,6 +65,9 @@ pub struct Problem {
     /// Lines that differ, with `-` before what was expected and `+` before what was found.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub diff: String,
+    /// Whether it would be none if what was found were expected.
+    #[serde(skip)]
+    pub is_about_expectation: bool,
 }
 
 /// What one phase costs for each call.

@@ -112,7 +112,7 @@ impl Running<'_> {
                 self.found.cases.extend(cases.iter().map(|case| CaseReport {
                     name: case.name.clone(),
                     runs: 0,
-                    problems: vec![Problem { what: what.clone(), diff: String::new() }],
+                    problems: vec![Problem::new(what.clone(), String::new())],
                     found: None,
                 }));
                 return;
@@ -171,13 +171,13 @@ impl Running<'_> {
             }
         };
         match &case.expect {
-            None => report.problem(
+            None => report.unexpected(
                 format!("nothing is expected yet: `--update` writes what was found into {}.toml", case.name),
-                write(&found).lines().map(|line| format!("+ {line}\n")).collect(),
+                diff::lines("", &write(&found)),
             ),
             Some(expected) if *expected != found => {
                 let said = ran.failure.as_ref().map_or_else(String::new, |failure| format!(" ({})", failure.message));
-                report.problem(format!("not as expected{said}"), diff::lines(&write(expected), &write(&found)));
+                report.unexpected(format!("not as expected{said}"), diff::lines(&write(expected), &write(&found)));
             }
             Some(_) => {}
         }
@@ -219,10 +219,8 @@ impl Running<'_> {
             if let Some(failure) = &whole.failure
                 && recorded.failure.is_none()
             {
-                return Err(Problem {
-                    what: format!("with the body of the {where_}, the plugin fails: {}", failure.message),
-                    diff: String::new(),
-                });
+                let what = format!("with the body of the {where_}, the plugin fails: {}", failure.message);
+                return Err(Problem::new(what, String::new()));
             }
             if !matches!(mode, BodyMode::Stream) || !divides {
                 continue;
@@ -234,13 +232,12 @@ impl Running<'_> {
                 if divided.answers != whole.answers {
                     let said =
                         divided.failure.as_ref().map_or_else(String::new, |failure| format!(": {}", failure.message));
-                    return Err(Problem {
-                        what: format!(
-                            "the answer depends on how the body of the {where_} is divided: - is in one piece, + is in {described} \
-                             (isolation = {isolation:?}){said}"
-                        ),
-                        diff: diff::lines(&write(&whole.outcome()), &write(&divided.outcome())),
-                    });
+                    let what = format!(
+                        "the answer depends on how the body of the {where_} is divided: - is in one piece, + is in {described} (on {} \
+                         instances){said}",
+                        if isolation == Isolation::Worker { "used" } else { "fresh" }
+                    );
+                    return Err(Problem::new(what, diff::lines(&write(&whole.outcome()), &write(&divided.outcome()))));
                 }
             }
         }
@@ -442,14 +439,24 @@ impl Of {
 }
 
 impl CaseReport {
+    fn unexpected(&mut self, what: String, diff: String) {
+        self.problems.push(Problem { is_about_expectation: true, ..Problem::new(what, diff) });
+    }
+
     fn problem(&mut self, what: String, diff: String) {
-        self.problems.push(Problem { what, diff });
+        self.problems.push(Problem::new(what, diff));
+    }
+}
+
+impl Problem {
+    fn new(what: String, diff: String) -> Self {
+        Self { what, diff, is_about_expectation: false }
     }
 }
 
 impl From<BuildError> for Problem {
     fn from(error: BuildError) -> Self {
-        Self { what: error.0, diff: String::new() }
+        Self::new(error.0, String::new())
     }
 }
 
