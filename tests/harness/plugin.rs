@@ -26,7 +26,8 @@ pub async fn built(project: &str, edits: &[(&str, &str, &str)]) -> PathBuf {
 
     let mut files = files(&repository::root().join(project));
     for (name, text, instead) in edits {
-        let (_, content) = files.iter_mut().find(|(file, _)| file == name).unwrap_or_else(|| panic!("{project} has no {name}"));
+        let (_, content) =
+            files.iter_mut().find(|(file, _)| file == name).unwrap_or_else(|| panic!("{project} has no {name}"));
         let before = String::from_utf8(content.clone()).expect("sources are UTF-8");
         assert_eq!(before.matches(text).count(), 1, "{text:?} is not once in {project}/{name}");
         *content = before.replace(text, instead).into_bytes();
@@ -52,10 +53,11 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(inside) = folders.pop() {
-        for entry in fs::read_dir(folder.join(&inside)).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        for entry in fs::read_dir(folder.join(&inside)).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        {
             let path = inside.join(entry.expect("a folder can be listed").file_name());
             let name = path.to_str().expect("names are UTF-8").to_owned();
-            if ["target", "node_modules", ".venv", "__pycache__"].contains(&name.as_str()) {
+            if ["target", "node_modules", ".venv", "__pycache__"].contains(&name.as_str()) || name.ends_with(".wasm") {
                 continue;
             }
             let full = folder.join(&path);

@@ -13,6 +13,7 @@
 //! | [`backends`] | balancing, pools, time limits, health, retries |
 //! | [`dns`] | private zones, names that change, nameservers that fail |
 //! | [`plugins`] | plugins in the way of exchanges |
+//! | [`plugin_cli`] | projects, tests and figures for authors of plugins |
 //! | [`reload`] | a new configuration with nothing dropped |
 //! | [`record`] | the access log and `explain` |
 //! | [`bad_input`] | a clear error and nothing lost |
@@ -43,6 +44,7 @@ mod http;
 mod limits;
 mod listeners;
 mod memory;
+mod plugin_cli;
 mod plugin_examples;
 mod plugin_languages;
 mod plugins;

@@ -51,7 +51,7 @@ limits = {{ time = "5s", wait = "20s" }}
 
 /// Runs the cases in the project's `tests`. The compiled code is in the cache after that, so that proxies start at once.
 async fn passes_its_cases(folder: &Path) {
-    let test = Tool::new("env").args([binary::portcullis()]).args(["plugin", "test", "--time", "20s", "--wait", "40s"]);
+    let test = Tool::new("env").args([binary::portcullis()]).args(["plugin", "test", "--time", "10s", "--wait", "40s"]);
     let said = test.args(["--module".as_ref(), folder.join("plugin.wasm").as_path()]).args([folder.join("tests")]);
     said.within(LONG).output().await;
 }
@@ -109,7 +109,8 @@ fn a_plugin_in_javascript_runs() {
         Tool::new("node").args(["--test"]).inside(&folder).output().await;
 
         let begins = "  requestHead() {\n";
-        let fails = "  requestHead(head) {\n    if (head.target === \"/fails\") throw new Error(\"a mistake of ours\");\n";
+        let fails =
+            "  requestHead(head) {\n    if (head.target === \"/fails\") throw new Error(\"a mistake of ours\");\n";
         let folder = plugin::built("plugins/example-js", &[("plugin.js", begins, fails)]).await;
         passes_its_cases(&folder).await;
 
@@ -154,14 +155,16 @@ fn a_plugin_in_python_runs() {
 
         let begins = "    def request_head(self, head: RequestHead) -> Verdict:\n";
         let fails = "        if head.target == \"/fails\":\n            raise ValueError(\"a mistake of ours\")\n";
-        let folder = plugin::built("plugins/example-python", &[("filter.py", begins, &format!("{begins}{fails}"))]).await;
+        let folder =
+            plugin::built("plugins/example-python", &[("filter.py", begins, &format!("{begins}{fails}"))]).await;
         passes_its_cases(&folder).await;
 
         let module = folder.join("plugin.wasm");
         let plan = |table: &str| plan("signed", &module, &format!("grants = {{ clock = true }}\n{table}"));
         let origin = Origin::start().await;
         let secret = "correct horse battery staple";
-        let proxy = plan(&format!("config = {{ secret = \"{secret}\" }}")).set("origin", origin.address()).start().await;
+        let proxy =
+            plan(&format!("config = {{ secret = \"{secret}\" }}")).set("origin", origin.address()).start().await;
         let client = Connection::h1(proxy.address("http")).await;
 
         // Signed as an application would, by other means.

@@ -35,6 +35,10 @@ pub fn read(file: &[u8]) -> Result<Read, BuildError> {
         Some(Ok(Payload::Version { encoding, .. })) => encoding == Encoding::Component,
         _ => return Err(BuildError("it is no WebAssembly: it does not begin with the four bytes `\\0asm`".into())),
     };
+    // What comes next expects files that are whole.
+    if let Some(Err(error)) = Parser::new(0).parse_all(file).find(Result::is_err) {
+        return Err(BuildError(format!("it is broken: {error}")));
+    }
     let component = if is_component {
         file.to_vec()
     } else {

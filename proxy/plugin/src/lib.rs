@@ -26,6 +26,7 @@ mod metered;
 pub mod module;
 mod outbound;
 mod pack;
+mod reaper;
 mod run;
 mod services;
 pub mod store;

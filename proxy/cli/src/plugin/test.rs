@@ -180,14 +180,11 @@ fn shown(report: &Report, updated: &[String], paint: Paint) -> String {
         out += &format!("{}: {warning}\n", paint.warning("warning"));
     }
     let wrong = report.cases.iter().filter(|case| !case.problems.is_empty()).count();
-    out += &match wrong {
-        0 => format!("{}: {} cases as expected, {} runs\n", report.plugin, report.cases.len(), report.runs),
-        _ => format!(
-            "{}: {wrong} of {} cases are not as expected, {} runs\n",
-            report.plugin,
-            report.cases.len(),
-            report.runs
-        ),
+    let Report { plugin, runs, cases, .. } = report;
+    out += &match (wrong, cases.len()) {
+        (0, 1) => format!("{plugin}: 1 case is as expected, {runs} runs\n"),
+        (0, all) => format!("{plugin}: {all} cases are as expected, {runs} runs\n"),
+        (wrong, all) => format!("{plugin}: {wrong} of {all} cases not as expected, {runs} runs\n"),
     };
     out
 }
