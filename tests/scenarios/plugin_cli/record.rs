@@ -29,7 +29,7 @@ fn exchanges_of_a_running_proxy_become_cases_that_pass() {
         let asking = async {
             loop {
                 let client = Connection::h1(proxy.address("http")).await;
-                let mut ask = request_with_body("POST", "a.example", "/x?y=1", stock::full("a=1&b=2".into()));
+                let mut ask = request_with_body("POST", "a.example", "/x?y=1", stock::full("a=1&b=2"));
                 ask.headers_mut().insert("cookie", "secret=1".parse().unwrap());
                 client.fetch(ask).await;
             }
@@ -42,7 +42,9 @@ fn exchanges_of_a_running_proxy_become_cases_that_pass() {
         assert_eq!(finished.stdout.lines().count(), 2, "{finished:?}");
         let case = fs::read_to_string(folder.path().join(finished.stdout.lines().next().unwrap())).unwrap();
         assert!(case.starts_with("### request\nPOST /x?y=1 HTTP/1.1\n") && case.contains("\na=1&b=2\n"), "{case}");
-        assert!(case.contains("cookie: redacted") && !case.contains("secret=1"), "{case}");
+        // The origin answers with what it was sent; a body is kept as it is.
+        let request = case.split("### response").next().unwrap();
+        assert!(request.contains("cookie: redacted") && !request.contains("secret=1"), "{case}");
         assert!(case.contains("### response\nHTTP/1.1 200"), "{case}");
 
         fs::write(folder.path().join("look.toml"), "do = 'looker'\n").unwrap();
