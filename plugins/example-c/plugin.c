@@ -2,17 +2,12 @@
 //
 // Functions with the long names are those that the contract wants; `server_timing.h` is generated from it and declares them.
 
-#include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
 #include "server_timing.h"
-
-// What plugin.toml says goes into the file.
-__asm__(".section .custom_section.portcullis-manifest,\"\",@\n.incbin \"plugin.toml\"\n");
 
 // The names that the generator makes are long.
 typedef exports_portcullis_filter_filter_declaration_t declaration_t;
@@ -66,7 +61,9 @@ static bool take(void *context, const char *key, const char *value) {
         if (strlen(value) <= NAME_MAX && is_plain(value)) return strcpy(description, value);
         strcpy(wrong, "`description` has at most 64 ASCII characters, and neither `\"` nor `\\`");
     } else {
-        snprintf(wrong, 128, "unknown key `%.32s`; there are `name` and `description`", key);
+        strcpy(wrong, "unknown key `");
+        strncat(wrong, key, 32);
+        strcat(wrong, "`; there are `name` and `description`");
     }
     return false;
 }
@@ -97,6 +94,18 @@ static void *allocate(size_t size) {
     return memory;
 }
 
+// Writes milliseconds with three digits after the point, and gives the end. Of the libc, printf would need files, which are WASI's.
+static char *put_millis(char *out, uint64_t micros) {
+    char digits[24];
+    int count = 0;
+    for (; micros || count < 4; micros /= 10) digits[count++] = (char)('0' + micros % 10);
+    while (count) {
+        *out++ = digits[--count];
+        if (count == 3) *out++ = '.';
+    }
+    return out;
+}
+
 exports_portcullis_filter_filter_own_exchange_t exports_portcullis_filter_filter_constructor_exchange(void) {
     exchange_t *exchange = allocate(sizeof *exchange);
     exchange->began = 0;
@@ -114,10 +123,11 @@ void exports_portcullis_filter_filter_method_exchange_request_head(exchange_t *e
 void exports_portcullis_filter_filter_method_exchange_response_head(exchange_t *exchange, response_head_t *head, verdict_t *verdict) {
     portcullis_filter_types_response_head_free(head);
     uint64_t micros = (portcullis_filter_clock_monotonic() - exchange->began) / 1000;
-    // Milliseconds with three digits, without the size of a printf that knows floating point.
     char value[2 * NAME_MAX + 64];
-    int length = snprintf(value, sizeof value, "%s;dur=%llu.%03u", name, (unsigned long long)(micros / 1000), (unsigned)(micros % 1000));
-    if (*description) length += snprintf(value + length, sizeof value - length, ";desc=\"%s\"", description);
+    char *end = stpcpy(stpcpy(value, name), ";dur=");
+    end = put_millis(end, micros);
+    if (*description) end = stpcpy(stpcpy(stpcpy(end, ";desc=\""), description), "\"");
+    size_t length = end - value;
 
     memset(verdict, 0, sizeof *verdict);
     verdict->tag = PORTCULLIS_FILTER_TYPES_VERDICT_EDIT;

@@ -16,6 +16,9 @@ fn main() {
     builtins();
     println!("cargo::rerun-if-env-changed=PORTCULLIS_COMMIT");
     println!("cargo::rerun-if-changed=build.rs");
+    // `plugin new` writes copies of them: one that is new is only seen by looking at the folders.
+    println!("cargo::rerun-if-changed=../../wit");
+    println!("cargo::rerun-if-changed=../../plugins/sdk");
     let commit = env::var("PORTCULLIS_COMMIT")
         .ok()
         .or_else(|| {

@@ -10,6 +10,7 @@
 //! | [`guests`] | plugins for tests, built when they are not there |
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
+//! | [`plugin`] | plugins in other languages than Rust, built |
 //! | [`tool`] | programs that end: curl, h2load, openssl |
 //! | [`process`] | programs that go on beside the scenario |
 //! | [`repository`] | the files of the project: what its documentation says is tested too |
@@ -26,6 +27,7 @@ pub mod guests;
 pub mod nameserver;
 pub mod nginx;
 pub mod origin;
+pub mod plugin;
 pub mod port;
 pub mod process;
 pub mod proxy;

@@ -13,11 +13,14 @@
 //! | [`backends`] | balancing, pools, time limits, health, retries |
 //! | [`dns`] | private zones, names that change, nameservers that fail |
 //! | [`plugins`] | plugins in the way of exchanges |
+//! | [`plugin_cli`] | projects, tests and figures for authors of plugins |
 //! | [`reload`] | a new configuration with nothing dropped |
 //! | [`record`] | the access log and `explain` |
 //! | [`bad_input`] | a clear error and nothing lost |
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
+//! | [`plugin_examples`] | the plugins that come with portcullis |
+//! | [`plugin_languages`] | plugins in C, JavaScript and Python |
 //! | [`memory`] | bounded memory |
 //! | [`review`] | what a review found stays found |
 //! | [`fuzz`] | random bytes into everything that parses |
@@ -41,6 +44,9 @@ mod http;
 mod limits;
 mod listeners;
 mod memory;
+mod plugin_cli;
+mod plugin_examples;
+mod plugin_languages;
 mod plugins;
 mod record;
 mod reload;

@@ -11,7 +11,8 @@ use counter::Counted;
 use fields::State;
 use key::{Key, Part};
 use portcullis_sdk::{
-    Edits, Plugin, RequestHead, Response, ResponseHead, Verdict, Wants, clock, connection, log, settings::Network,
+    Edits, Plugin, RequestHead, Response, ResponseHead, Verdict, Wants, clock, connection, key_value, log,
+    settings::Network,
 };
 use settings::{Config, Fields, Missing, OnFull, Policy, Settings};
 
@@ -53,6 +54,8 @@ impl Plugin for RateLimit {
             let Some(who) = who(policy, &client, head) else { continue };
             match counter::count(policy, &who, now) {
                 Ok(one) => counted.push((at, one)),
+                // Nobody asks: the image is being made.
+                Err(key_value::Error::Unavailable) => {}
                 Err(error) => {
                     log::warn(format!(
                         "limit {}: cannot count: {error:?}; give the plugin more key_value",

@@ -1,9 +1,17 @@
 //! `portcullis plugin`: one command a file.
 
+mod bench;
+mod build;
 mod inspect;
+mod load;
+mod new;
+mod project;
+mod pull;
+mod test;
 
 use clap::{Args, Subcommand};
 
+use self::load::{definition, load};
 use crate::output::Outcome;
 
 // Those that an executable has in it, made by the build script: name, and code where it was there.
@@ -21,7 +29,11 @@ pub(crate) fn register() {
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis plugin inspect geo.wasm
+  portcullis plugin new geo-block --lang rust
+  portcullis plugin build
+  portcullis plugin test
+  portcullis plugin inspect geo-block.wasm
+  portcullis plugin pull --config portcullis.toml
 
 `portcullis plugin COMMAND --help` has more.";
 
@@ -35,13 +47,23 @@ pub(crate) struct Plugin {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
+    Build(build::Build),
+    Test(test::Test),
+    Bench(bench::Bench),
     Inspect(inspect::Inspect),
+    Pull(pull::Pull),
 }
 
 impl Plugin {
     pub(crate) fn execute(self) -> anyhow::Result<Outcome> {
         match self.command {
+            Command::New(command) => command.execute(),
+            Command::Build(command) => command.execute(),
+            Command::Test(command) => command.execute(),
+            Command::Bench(command) => command.execute(),
             Command::Inspect(command) => command.execute(),
+            Command::Pull(command) => command.execute(),
         }
     }
 }

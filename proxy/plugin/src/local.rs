@@ -23,6 +23,7 @@ const GIVEN_BACK_MAX: usize = 64;
 pub struct Local {
     plugin: Arc<Plugin>,
     pub(crate) outbound: OutboundSender,
+    #[expect(clippy::vec_box, reason = "they go from here into runs and back, as pointers")]
     idle: RefCell<Vec<Box<Instance>>>,
     /// The fewest that waited at any time since the last tick: nobody needed these.
     fewest: Cell<usize>,

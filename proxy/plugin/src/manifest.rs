@@ -18,6 +18,8 @@ pub struct Manifest {
     pub version: String,
     /// One sentence.
     pub description: String,
+    /// What it is written in, for whoever builds it. The host does not care.
+    pub lang: String,
     /// Exchanges that are run through it before its image is taken, so that what it builds at first use is there.
     pub warm: Vec<Sample>,
 }

@@ -303,7 +303,8 @@ impl Run {
         if self.instance.as_ref().is_some_and(|instance| instance.is_running) {
             // Whoever waited for the last call has left in the middle of it. That is not the guest's doing, so that it is not counted: a
             // client that goes away often must not have a plugin suspended.
-            let failure = Failure::new(FailureKind::Wait, "its last call was given up, so that it cannot be called again");
+            let failure =
+                Failure::new(FailureKind::Wait, "its last call was given up, so that it cannot be called again");
             self.instance = None;
             self.failure = Some(failure.clone());
             return Err(failure);

@@ -1,9 +1,11 @@
 //! Exchanges before the image is taken, so that what a guest builds at its first use (caches of regular expressions, buffers) is in it.
 
+use std::sync::Arc;
+
 use wasmtime::Store;
 
 use crate::{
-    BodyMode, Declaration, Sample,
+    BodyMode, Declaration, Facts, Sample, TlsFacts,
     contract::{exports::portcullis::filter::filter::Guest, portcullis::filter::types as guest},
     instance::State,
     manifest::Message,
@@ -20,6 +22,7 @@ pub async fn up(
     samples: &[Sample],
 ) -> wasmtime::Result<()> {
     for sample in samples {
+        store.data_mut().facts = Some(Box::new(facts()));
         let request = Sample::split(&sample.request).map_err(wasmtime::Error::from)?;
         let response = Sample::split(&sample.response).map_err(wasmtime::Error::from)?;
         let exchange = exports.exchange().call_constructor(&mut *store).await?;
@@ -56,10 +59,30 @@ pub async fn up(
             }
         }
         exchange.resource_drop_async(&mut *store).await?;
+        store.data_mut().facts = None;
     }
     Ok(())
 }
 
 fn shown(fields: &http::HeaderMap) -> Vec<guest::FieldParam<'_>> {
     fields.iter().map(|(name, value)| guest::FieldParam { name: name.as_str(), value: value.as_bytes() }).collect()
+}
+
+/// Of a client that there cannot be: addresses of documentation (RFC 5737).
+fn facts() -> Facts {
+    let client = ([192, 0, 2, 1], 40000).into();
+    let tls = TlsFacts {
+        version: "TLSv1.3".into(),
+        sni: Some("localhost".into()),
+        alpn: Some("http/1.1".into()),
+        ..TlsFacts::default()
+    };
+    Facts {
+        client,
+        peer: client,
+        tls: Some(Arc::new(tls)),
+        listener: "warm".into(),
+        route: "warm".into(),
+        request_id: "00000000-0000-4000-8000-000000000000".into(),
+    }
 }

@@ -282,7 +282,12 @@ impl Drop for Flight {
                     worker.counters.plugin_decisions.up();
                 }
                 record.plugins = chain.parts();
-                last_words(worker, chain, &record);
+                let (view, route) = (&self.sentence.view, self.sentence.route.get());
+                let positions = route.map_or(&[][..], |route| &view.routes[route].chain);
+                for (part, &position) in record.plugins.iter().zip(positions) {
+                    view.spent[position].add(worker.index, &part.costs);
+                }
+                last_words(worker, chain, &record, view, positions);
             }
             worker.finish(record);
         }

@@ -14,6 +14,7 @@ mod outbound;
 mod outward;
 mod passing;
 mod pipe;
+mod spent;
 mod status;
 
 pub use self::{
@@ -25,5 +26,6 @@ pub use self::{
     outward::{outward, stopped},
     passing::Passing,
     pipe::{Pipe, Side, Source},
+    spent::Spent,
     status::{describe, figures, phases, suspended},
 };

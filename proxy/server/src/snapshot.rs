@@ -35,6 +35,7 @@ use crate::{
     backend::Backend,
     dns::Names,
     http::edits::Edits,
+    plugins::Spent,
     route::{Passthrough, Table},
     tls::{certificates::Loaded, server::ServerTls},
 };
@@ -65,6 +66,8 @@ pub struct Snapshot {
     pub certificates: Loaded,
     /// What the chains of the routes are made of: one for each table that a plugin is configured with.
     pub plugins: Vec<Arc<Plugin>>,
+    /// What each of them has cost.
+    pub spent: Vec<Arc<Spent>>,
     /// Whether one of them can ask for the fingerprint of a ClientHello.
     pub wants_ja4: bool,
 }

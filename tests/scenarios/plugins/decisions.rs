@@ -1,8 +1,11 @@
 use portcullis_tests::{
-    client::http::{Connection, request, request_with_body},
+    client::{
+        http::{Connection, request, request_with_body},
+        raw::Raw,
+    },
     origin::{Origin, stock},
     proxy::Proxy,
-    scenario::scenario,
+    scenario::{scenario, soon},
 };
 
 use super::{GRANTS, good, guest, plan};
@@ -57,6 +60,18 @@ fn an_answer_to_the_request_body_comes_in_place_of_the_backends() {
         }
         let status = proxy.status().await;
         assert_eq!(status["backends"][0]["endpoints"][0]["state"], "good", "it is not the backend's doing");
+    });
+}
+
+#[test]
+fn an_answer_does_not_wait_for_the_rest_of_a_request() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = deciding(&origin, "do = 'respond', phase = 'request_body', status = 422, body = 'bad'").await;
+        let mut raw = Raw::connect(proxy.address("http")).await;
+        raw.send("POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 50000\r\n\r\nhalf").await;
+        let answer = soon("the answer", raw.response()).await;
+        assert_eq!((answer.status, answer.text().as_str()), (422, "bad"));
     });
 }
 
@@ -151,4 +166,36 @@ fn a_plugin_that_traps_refuses_or_is_left_out_as_the_operator_says() {
             (Some(200), Some("trap"))
         );
     });
+}
+
+#[test]
+fn a_body_goes_on_unharmed_without_a_plugin_that_failed_on_it() {
+    for bodies in ["", ", bodies = { hold = 1000000 }"] {
+        for phase in ["request_body", "response_body"] {
+            scenario(async {
+                let origin = Origin::start().await;
+                let table = format!(
+                    "[plugin.bad]\nmodule = \"{}\"\non_failure = \"continue\"\n{GRANTS}\nconfig = {{ do = 'trap', phase = '{phase}'{bodies} }}\n",
+                    guest("hostile")
+                );
+                let tables = table + &good("look", "do = 'looker'");
+                let proxy = plan(&origin, &tables, r#"["look", "bad"]"#).start().await;
+                for client in clients(&proxy).await {
+                    let body = vec![b'x'; 300_000];
+                    let sum = stock::checksum(0, &body);
+                    let echo = client.fetch(request_with_body("POST", HOST, "/x", stock::full(body))).await.json();
+                    assert_eq!(
+                        (echo["length"].as_u64(), echo["sum"].as_u64()),
+                        (Some(300_000), Some(sum)),
+                        "{phase}{bodies}"
+                    );
+                    assert_eq!(client.get(HOST, "/bytes?n=300000").await.body.len(), 300_000, "{phase}{bodies}");
+                }
+                for line in full_log(&proxy, 4).await {
+                    assert_eq!(line["plugins"][1]["failure"], "trap", "{line}");
+                    assert_eq!(line["status"], 200);
+                }
+            });
+        }
+    }
 }

@@ -69,6 +69,49 @@ fn every_phase_is_told_in_order_and_log_comes_last_with_what_became_of_it() {
 }
 
 #[test]
+fn status_sums_what_a_plugin_has_cost() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = plan(&origin, &good("noop", "do = 'noop'"), r#"["noop"]"#).start().await;
+        let client = Connection::h1(proxy.address("http")).await;
+        for _ in 0..3 {
+            client.get(HOST, "/").await;
+        }
+        let plugin = eventually("the third log phase", async || {
+            let plugin = proxy.status().await["plugins"][0].take();
+            (plugin["cost"]["log"]["calls"] == 3).then_some(plugin)
+        })
+        .await;
+        assert_eq!(
+            (&plugin["exchanges"], &plugin["cost"]["request_head"]["calls"]),
+            (&json!(3), &json!(3)),
+            "{plugin}"
+        );
+        assert!(plugin["cost"].get("request_body").is_none(), "{plugin}");
+    });
+}
+
+#[test]
+fn a_plugin_asks_the_backends_that_it_may() {
+    scenario(async {
+        let (origin, side) = (Origin::start().await, Origin::named("side").await);
+        let table = format!(
+            "[plugin.asks]\nmodule = \"{}\"\n{}\nconfig = {{ do = 'requests', phase = 'request_head', backend = 'side', count = 2, timeout_ms = 5000 }}\n",
+            guest("hostile"),
+            GRANTS.replace("http = []", "http = ['side']"),
+        ) + "[backend.side]\nendpoints = [\"http://@side@\"]\n";
+        let proxy = plan(&origin, &table, r#"["asks"]"#).set("side", side.address()).start().await;
+        assert_eq!(get(proxy.address("http"), HOST, "/x").await.status, 200);
+        let asked = side.requests();
+        assert_eq!(asked.len(), 2);
+        assert_eq!((asked[1].method.as_str(), asked[1].target.as_str()), ("GET", "/"));
+        assert_eq!(asked[1].host, side.address().to_string(), "by its own name");
+        assert_eq!(side.connections(), 1, "through the pool");
+        assert_eq!(origin.count(), 1);
+    });
+}
+
+#[test]
 fn a_suspended_plugin_makes_the_proxy_unready_until_it_is_back() {
     scenario(async {
         let origin = Origin::start().await;

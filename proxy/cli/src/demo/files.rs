@@ -118,7 +118,7 @@ const CHAIN: &str = r#"
 host = "shop.localhost"
 path = "/api/"
 backend = "shop"
-plugins = ["limit", "security"]
+plugins = ["security", "limit"]
 "#;
 
 /// What the chain's names mean.

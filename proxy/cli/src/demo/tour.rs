@@ -19,7 +19,8 @@ pub(crate) fn tour(files: &Files) -> String {
 "
         )
     } else {
-        "(This executable was built before its plugins, so that the demo has none: `make plugins`, then build again.)\n".into()
+        "(This executable was built before its plugins, so that the demo has none: `make plugins`, then build again.)\n"
+            .into()
     };
     format!(
         "\

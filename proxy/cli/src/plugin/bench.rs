@@ -12,7 +12,8 @@ use bytes::Bytes;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use portcullis_plugin::{
-    BodyEnd, BodyMode, Facts, Failure, Host, Isolation, Local, Plugin, RequestHead, ResponseHead, Settings, cache_folder,
+    BodyEnd, BodyMode, Facts, Failure, Host, Isolation, Local, Plugin, RequestHead, ResponseHead, Settings,
+    cache_folder,
 };
 use serde_json::{Value, json};
 
@@ -60,7 +61,8 @@ impl Bench {
     pub(crate) fn execute(self) -> anyhow::Result<Outcome> {
         ensure!(self.seconds >= 0.01 && self.seconds <= 600.0, "--seconds is a number from 0.01 to 600");
         let module = load(&self.file)?;
-        let inspection = portcullis_plugin::inspect(&module).map_err(|error| anyhow!("{}: {error}", self.file.display()))?;
+        let inspection =
+            portcullis_plugin::inspect(&module).map_err(|error| anyhow!("{}: {error}", self.file.display()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut rows = Vec::new();
         let mut starts = json!({});
@@ -92,7 +94,9 @@ impl Bench {
             let measured = runtime
                 .block_on(measure(&plugin, Duration::from_secs_f64(self.seconds)))
                 .map_err(|failure| anyhow!("{} fails: {}", self.file.display(), failure.message))?;
-            rows.extend(measured.into_iter().map(|(what, value)| json!({ "isolation": name, "what": what, "value": value })));
+            rows.extend(
+                measured.into_iter().map(|(what, value)| json!({ "isolation": name, "what": what, "value": value })),
+            );
             starts["image"] = plugin.is_imaged().into();
         }
         let value = json!({
@@ -225,8 +229,17 @@ async fn repeat(length: Duration, mut work: impl AsyncFnMut() -> Result<(), Fail
 fn fields() -> HeaderMap {
     let mut fields = HeaderMap::new();
     fields.insert(http::header::HOST, HeaderValue::from_static("www.example.com"));
-    for name in ["accept", "accept-encoding", "accept-language", "cache-control", "cookie", "content-type", "referer", "user-agent", "x-a"]
-    {
+    for name in [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "cookie",
+        "content-type",
+        "referer",
+        "user-agent",
+        "x-a",
+    ] {
         fields.insert(HeaderName::from_static(name), HeaderValue::from_static("a value of some length, as they are"));
     }
     fields

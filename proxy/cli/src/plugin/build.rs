@@ -1,5 +1,6 @@
 //! `portcullis plugin build`
 
+mod bindings;
 mod rust;
 mod script;
 mod tool;
@@ -48,7 +49,8 @@ impl Build {
     pub(crate) fn execute(self) -> anyhow::Result<Outcome> {
         let project = Project::open(&self.folder)?;
         // Tools are run in it.
-        let folder = project.folder.canonicalize().with_context(|| format!("{} cannot be read", self.folder.display()))?;
+        let folder =
+            project.folder.canonicalize().with_context(|| format!("{} cannot be read", self.folder.display()))?;
         let project = Project { folder, ..project };
         let compiled = match project.language {
             Language::Rust => rust::compile(&project)?,

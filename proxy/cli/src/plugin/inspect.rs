@@ -1,21 +1,17 @@
 //! `portcullis plugin inspect`
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use clap::Args;
 use portcullis_plugin::{
-    AtLimit, BodyMode, Declaration, Definition, Grants, Host, Inspection, Isolation, Limits, OnFailure, Plugin,
-    Settings,
-    module::{self, Source, digest, hex},
-    store::Store,
+    AtLimit, BodyMode, Declaration, Host, Inspection, Isolation, Plugin, Settings,
+    module::{digest, hex},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::{definition, load};
 use crate::{
     outline,
     output::{Outcome, Paint, print, print_json},
@@ -66,37 +62,9 @@ impl Inspect {
     }
 }
 
-/// The code in a file, or of a plugin that is part of the executable.
-fn load(file: &Path) -> anyhow::Result<Bytes> {
-    let builtin = file.to_str().and_then(|text| text.strip_prefix("builtin:"));
-    let source = builtin.map_or(Source::File(file), Source::Builtin);
-    // Neither kind is looked up in a store.
-    let none = Path::new("");
-    Ok(module::load(source, None, &Store::new(None, none, none))?)
-}
-
-/// The plugin, configured. It may call what it asks for: nothing answers, and it is not in the way of anything.
+/// The plugin, configured.
 fn build(inspection: &Inspection, module: &Bytes, config: &str) -> anyhow::Result<Arc<Plugin>> {
-    let config: Map<String, Value> =
-        serde_json::from_str(config).context("--config is no JSON object, such as {\"key\": \"value\"}")?;
-    let asks = |name: &str| inspection.imports.iter().any(|import| import == name);
-    let definition = Definition {
-        name: Arc::from("inspected"),
-        module: module.clone(),
-        config: Value::Object(config).to_string(),
-        limits: Limits { instances: 1, ..Limits::default() },
-        grants: Grants {
-            log: asks("log"),
-            metrics: asks("metrics"),
-            clock: asks("clock"),
-            random: asks("random"),
-            key_value: asks("key-value"),
-            http: asks("http").then(Vec::new),
-        },
-        isolation: Isolation::Exchange,
-        on_failure: OnFailure::Refuse,
-        workers: 1,
-    };
+    let definition = definition(inspection, module, config, Isolation::Exchange)?;
     let host = Host::new(Settings::default()).context("no plugin can be run here")?;
     Ok(Plugin::build(&host, definition)?)
 }

@@ -67,7 +67,8 @@ impl New {
         );
         let folder = self.dir.clone().unwrap_or_else(|| PathBuf::from(&self.name));
         let sdk = self.sdk.as_deref().map(sdk_path).transpose()?;
-        let values = Values { name: &self.name, description: self.description.trim_end_matches('.'), sdk: sdk.as_deref() };
+        let values =
+            Values { name: &self.name, description: self.description.trim_end_matches('.'), sdk: sdk.as_deref() };
         let mut files = templates::files(self.lang, &values);
         files.extend(sdk::contract().map(|(name, text)| (format!("wit/{name}"), text)));
         if self.lang == Language::Rust && sdk.is_none() {
@@ -161,10 +162,16 @@ mod tests {
     #[test]
     fn names_and_descriptions_are_checked() {
         let new = |name: &str, description: &str| {
-            New { name: name.into(), lang: Language::C, dir: Some("/nowhere".into()), description: description.into(), sdk: None }
-                .execute()
-                .unwrap_err()
-                .to_string()
+            New {
+                name: name.into(),
+                lang: Language::C,
+                dir: Some("/nowhere".into()),
+                description: description.into(),
+                sdk: None,
+            }
+            .execute()
+            .unwrap_err()
+            .to_string()
         };
         assert!(new("Geo", "x").contains("cannot name a plugin"));
         assert!(new("geo", "a \"b\"").contains("--description"));

@@ -41,7 +41,10 @@ impl Project {
         let table: toml::Table = manifest.parse().with_context(|| format!("{} is wrong", path.display()))?;
         let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
         let Some(name) = text("name").filter(|name| is_name(name)) else {
-            bail!("{}: write the plugin's name, in lower case letters, digits and `-`: name = \"my-plugin\"", path.display());
+            bail!(
+                "{}: write the plugin's name, in lower case letters, digits and `-`: name = \"my-plugin\"",
+                path.display()
+            );
         };
         let language = match text("lang") {
             Some("rust") => Language::Rust,
@@ -62,7 +65,10 @@ impl Project {
     pub(crate) fn around(folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.canonicalize().with_context(|| format!("{} cannot be read", folder.display()))?;
         let Some(project) = folder.ancestors().take(2).find(|folder| folder.join(MANIFEST).exists()) else {
-            bail!("there is no {MANIFEST} in {} or above it: name the plugin's file with --module FILE", folder.display());
+            bail!(
+                "there is no {MANIFEST} in {} or above it: name the plugin's file with --module FILE",
+                folder.display()
+            );
         };
         Self::open(project)
     }

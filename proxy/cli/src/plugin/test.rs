@@ -160,26 +160,31 @@ fn shown(report: &Report, updated: &[String], paint: Paint) -> String {
     }
     out.push('\n');
     if !report.phases.is_empty() {
-        out += &format!("{:14}{:>8}{:>14}{:>16}\n", paint.heading("phase         ").trim_end_matches(' '), "calls", "worker", "exchange");
+        out += &format!(
+            "{:14}{:>8}{:>14}{:>16}\n",
+            paint.heading("phase         ").trim_end_matches(' '),
+            "calls",
+            "worker",
+            "exchange"
+        );
         for phase in &report.phases {
             out += &format!(
                 "{:14}{:>8}{:>11.1} us{:>13.1} us\n",
                 phase.phase, phase.calls, phase.worker_us, phase.exchange_us
             );
         }
-        out += &format!(
-            "memory        {} KiB of {} KiB\n\n",
-            report.memory_bytes >> 10,
-            report.memory_limit_bytes >> 10
-        );
+        out +=
+            &format!("memory        {} KiB of {} KiB\n\n", report.memory_bytes >> 10, report.memory_limit_bytes >> 10);
     }
     for warning in &report.warnings {
         out += &format!("{}: {warning}\n", paint.warning("warning"));
     }
     let wrong = report.cases.iter().filter(|case| !case.problems.is_empty()).count();
-    out += &match wrong {
-        0 => format!("{}: {} cases as expected, {} runs\n", report.plugin, report.cases.len(), report.runs),
-        _ => format!("{}: {wrong} of {} cases are not as expected, {} runs\n", report.plugin, report.cases.len(), report.runs),
+    let Report { plugin, runs, cases, .. } = report;
+    out += &match (wrong, cases.len()) {
+        (0, 1) => format!("{plugin}: 1 case is as expected, {runs} runs\n"),
+        (0, all) => format!("{plugin}: {all} cases are as expected, {runs} runs\n"),
+        (wrong, all) => format!("{plugin}: {wrong} of {all} cases not as expected, {runs} runs\n"),
     };
     out
 }

@@ -310,7 +310,7 @@ mod tests {
                     tls.sni = \"a.example\"\n[key_value]\nhits = 3\n\"a b\" = \"text\"\nraw = { base64 = \"/w==\" }\n[[http]]\nbackend = \"idp\"\nerror = \"timeout\"\n";
         let case = case(text).unwrap();
         assert_eq!(case.now, 1_795_269_600 * NANOSECONDS);
-        assert_eq!(case.config, r#"{"key":[1,2.5,true],"day":"2026-01-02"}"#);
+        assert_eq!(case.config, r#"{"day":"2026-01-02","key":[1,2.5,true]}"#);
         let facts = case.connection.facts();
         assert_eq!((facts.client, facts.peer), (facts.peer, "[2001:db8::1]:1".parse().unwrap()));
         assert_eq!(facts.tls.unwrap().version, "TLSv1.3");

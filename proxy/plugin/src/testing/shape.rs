@@ -43,7 +43,7 @@ pub struct Division(pub Vec<Range<usize>>);
 impl Division {
     /// All at once.
     pub fn whole(length: usize) -> Self {
-        Self(vec![0..length])
+        Self(std::iter::once(0..length).collect())
     }
 
     /// For messages.

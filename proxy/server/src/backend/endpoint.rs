@@ -103,3 +103,19 @@ impl Endpoint {
         self.gone.load(Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_own_name_has_a_port_where_that_is_not_the_usual_one() {
+        let authority = |scheme, host: &str, port: u16| {
+            Endpoint::new(([192, 0, 2, 1], port).into(), scheme, "".into(), host.into(), 1).authority()
+        };
+        assert_eq!(authority(Scheme::Http, "app.internal", 80), "app.internal");
+        assert_eq!(authority(Scheme::Http, "app.internal", 443), "app.internal:443");
+        assert_eq!(authority(Scheme::Https, "app.internal", 443), "app.internal");
+        assert_eq!(authority(Scheme::H2c, "2001:db8::1", 3000), "[2001:db8::1]:3000");
+    }
+}

@@ -66,6 +66,7 @@ pub async fn inward(
     Ok((body, uri))
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one, in a future that is boxed")]
 enum Body {
     Unseen(Incoming),
     Seen(Pipe),

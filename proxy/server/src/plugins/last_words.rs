@@ -2,17 +2,21 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
-use portcullis_plugin::Summary;
+use portcullis_plugin::{Phase, Summary};
+use smallvec::SmallVec;
 
-use super::Chain;
-use crate::{record::Record, worker::Worker};
+use super::{Chain, Spent};
+use crate::{
+    record::Record,
+    worker::{View, Worker},
+};
 
 /// Exchanges of one worker whose plugins are still to be told of the end. More than these are not: what has ended must not fill the
 /// memory that what is under way needs.
 const WAITING_MAX: usize = 1024;
 
-/// Tells the plugins of `chain` what became of the exchange, each in turn, on a task of its own.
-pub fn last_words(worker: &Rc<Worker>, chain: Rc<Chain>, record: &Record) {
+/// Tells the plugins of `chain`, which are at `positions` of `view`, what became of the exchange: each in turn, on a task of its own.
+pub fn last_words(worker: &Rc<Worker>, chain: Rc<Chain>, record: &Record, view: &View, positions: &[usize]) {
     if !chain.any(chain.len(), |wants| wants.log) {
         return;
     }
@@ -23,12 +27,19 @@ pub fn last_words(worker: &Rc<Worker>, chain: Rc<Chain>, record: &Record) {
         return;
     };
     let ended = Ended::of(record);
+    let spent: SmallVec<[Arc<Spent>; 2]> = positions.iter().map(|&position| view.spent[position].clone()).collect();
+    let index = worker.index;
     worker.spawn(async move {
         let _place = place;
         for at in 0..chain.len() {
             if let Some(mut run) = chain.run(at).await {
                 // A failure is counted and written down where it happens; there is nothing left to refuse.
                 let _ = run.log(ended.summary()).await;
+                if let Some(spent) = spent.get(at) {
+                    let costs = run.costs();
+                    let log = Phase::Log as usize;
+                    spent.add_phase(index, Phase::Log, costs.calls[log], costs.time[log]);
+                }
             }
         }
     });

@@ -73,6 +73,10 @@ impl Stop {
 }
 
 fn replacement(exchange: &mut Exchange<'_>, stop: Stop) -> Result<Answer, Error> {
+    // Nobody reads the rest of the request, and hyper waits for a body that somebody holds.
+    if let Some(upload) = &exchange.flight.upload {
+        upload.abandon();
+    }
     match stop {
         Stop::Failed(error) => Err(error),
         Stop::Respond { response, .. } => Ok(Answer::Own(*response)),
@@ -92,6 +96,7 @@ fn answer_is_switch(answer: &Answer) -> bool {
 }
 
 /// The body while the head is with plugins.
+#[expect(clippy::large_enum_variant, reason = "there is one, in a future that is boxed")]
 enum Body {
     /// Nobody wants to see it, or there is nothing to see of it.
     Unseen(Unseen),

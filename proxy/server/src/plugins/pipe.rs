@@ -86,12 +86,20 @@ impl Pipe {
     }
 
     /// The source, where nothing was done to it.
+    ///
+    /// # Errors
+    /// The pipe as it is, where something was.
+    #[expect(clippy::result_large_err, reason = "it is what was there, and goes on")]
     pub fn into_untouched(self) -> Result<Source, Self> {
         let untouched = self.front.is_empty() && self.stages.is_empty() && self.last.is_none();
         if untouched { Ok(self.source) } else { Err(self) }
     }
 
     /// All of it, if it is all there.
+    ///
+    /// # Errors
+    /// The pipe as it is, where more is to come.
+    #[expect(clippy::result_large_err, reason = "it is what was there, and goes on")]
     pub fn into_whole(mut self) -> Result<(Bytes, Option<HeaderMap>), Self> {
         if !matches!(self.source, Source::Nothing) || !self.stages.is_empty() {
             return Err(self);
@@ -368,5 +376,30 @@ impl Gathered {
 
     fn take(self) -> Bytes {
         if self.all.is_empty() { self.first } else { self.all.freeze() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_that_is_alone_is_not_copied() {
+        let data = Bytes::from(vec![1, 2, 3]);
+        let mut gathered = Gathered::default();
+        gathered.add(Bytes::new());
+        gathered.add(data.clone());
+        gathered.add(Bytes::new());
+        assert_eq!(gathered.take().as_ptr(), data.as_ptr());
+    }
+
+    #[test]
+    fn pieces_are_put_together_in_order() {
+        let mut gathered = Gathered::default();
+        for piece in ["a", "", "bc", "def"] {
+            gathered.add(Bytes::from_static(piece.as_bytes()));
+        }
+        assert_eq!(gathered.length, 6);
+        assert_eq!(gathered.take(), "abcdef");
     }
 }

@@ -30,6 +30,7 @@ pub fn describe(snapshot: &Snapshot) -> Vec<Value> {
                 OnFailure::Continue => "continue",
             },
             "exchanges": health.exchanges,
+            "cost": snapshot.spent[position].to_json(),
             "failures": failures,
             "last_failure": health.last,
             "suspended_ms": health.suspended.map(|left| left.as_millis() as u64),

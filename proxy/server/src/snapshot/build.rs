@@ -136,6 +136,13 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
         backends.insert(name.clone(), backend);
     }
     let before = previous.map_or(&[][..], |previous| &previous.plugins);
+    let spent = |plugin: &Arc<portcullis_plugin::Plugin>| {
+        let kept = previous.and_then(|previous| {
+            let position = previous.plugins.iter().position(|old| Arc::ptr_eq(old, plugin))?;
+            previous.spent.get(position).cloned()
+        });
+        kept.unwrap_or_else(|| Arc::new(plugins::Spent::new(ground.workers)))
+    };
     let plugins = match plugins::build(&config, &ground.config, before, &ground.plugins, ground.workers) {
         Ok(built) => built,
         Err(failed) => {
@@ -211,6 +218,7 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
         names,
         certificates,
         wants_ja4: plugins.plugins.iter().any(|plugin| plugin.wants_facts()),
+        spent: plugins.plugins.iter().map(spent).collect(),
         plugins: plugins.plugins,
     };
     Ok(Built { snapshot, warnings })

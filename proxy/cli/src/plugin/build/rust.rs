@@ -48,14 +48,15 @@ pub(super) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
         command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
     }
     let messages = tool::output(&mut command)?;
-    let file = artifact(&messages, &project.folder.join("Cargo.toml")).with_context(|| {
-        "cargo made no .wasm of this package: its Cargo.toml needs crate-type = [\"cdylib\", \"rlib\"] under [lib]"
-    })?;
+    let file = artifact(&messages, &project.folder.join("Cargo.toml")).with_context(
+        || "cargo made no .wasm of this package: its Cargo.toml needs crate-type = [\"cdylib\", \"rlib\"] under [lib]",
+    )?;
     fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
 fn has_target(rustc: &Path) -> bool {
-    let printed = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).stderr(Stdio::null()).output();
+    let printed =
+        Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).stderr(Stdio::null()).output();
     printed
         .ok()
         .filter(|output| output.status.success())

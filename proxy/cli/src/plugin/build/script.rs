@@ -4,10 +4,10 @@ use std::{fs, process::Command};
 
 use anyhow::{Context, ensure};
 
-use super::{tool, wit};
-use crate::plugin::project::Project;
+use super::{bindings, tool, wit};
+use crate::plugin::project::{Language, Project};
 
-/// Runs `./build WIT OUT`; gives what it made.
+/// Runs `./build WIT OUT`, for C with the folder of the generated files in the variable `BINDINGS`; gives what it made.
 pub(super) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
     let script = project.folder.join("build");
     ensure!(
@@ -18,7 +18,10 @@ pub(super) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
     let wit = wit::prepare(project)?;
     let out = project.folder.join("target").join(format!("{}.wasm", project.name));
     let mut command = Command::new(script);
-    command.current_dir(&project.folder).arg(wit).arg(&out);
+    command.current_dir(&project.folder).arg(&wit).arg(&out);
+    if project.language == Language::C {
+        command.env("BINDINGS", bindings::prepare(project, &wit)?);
+    }
     tool::run(&mut command)?;
     fs::read(&out).with_context(|| format!("{} cannot be read", out.display()))
 }

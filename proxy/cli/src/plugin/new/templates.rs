@@ -81,8 +81,8 @@ pub(crate) fn files(language: Language, values: &Values<'_>) -> Vec<(String, Str
         ),
         Language::C => (
             &C,
-            "It needs clang, lld and a C library for WebAssembly (Debian: `apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32`, \
-             with the number of your clang), and wit-bindgen: `cargo install wit-bindgen-cli --version 0.61.1`.",
+            "It needs clang, lld and a C library for WebAssembly (Debian: `apt-get install clang lld wasi-libc \
+             libclang-rt-dev-wasm32`).",
             "| | |\n|---|---|\n| `plugin.c` | the plugin |\n| `config.c` | reads its table |\n| `build` | makes it |\n| `world.wit` | what it imports, which the operator must grant |\n\
              | `plugin.toml` | what it says of itself |\n| `tests/` | recorded exchanges, and what the plugin is to do with them |\n\
              | `wit/` | the contract with the proxy |\n",
