@@ -3,7 +3,7 @@
 use wasmparser::{Encoding, Parser, Payload};
 use wit_parser::{Resolve, WorldItem, WorldKey, decoding::DecodedWasm};
 
-use crate::{BuildError, Inspection, Manifest, engine::Needs, manifest};
+use crate::{BuildError, Inspection, Manifest, circle, engine::Needs, manifest};
 
 /// The package of the contract, its version here, and the interface that a plugin exports.
 const PACKAGE: (&str, &str) = ("portcullis", "filter");
@@ -42,6 +42,7 @@ pub fn read(file: &[u8]) -> Result<Read, BuildError> {
     let component = if is_component {
         file.to_vec()
     } else {
+        circle::check(file)?;
         wit_component::ComponentEncoder::default()
             .validate(true)
             .module(file)

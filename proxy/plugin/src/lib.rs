@@ -10,6 +10,7 @@
 mod breaker;
 mod build;
 mod bulk;
+mod circle;
 mod component;
 mod contract;
 mod decision;
