@@ -62,7 +62,7 @@ pub(crate) struct Record {
 }
 
 fn size(text: &str) -> Result<usize, String> {
-    let size: portcullis_config::units::Size = text.parse().map_err(|error| format!("{error}"))?;
+    let size: portcullis_config::units::Size = text.parse()?;
     usize::try_from(size.bytes()).map_err(|_| "too large".into())
 }
 
