@@ -2,10 +2,9 @@
 //!
 //! - [`attacks`]: an attack ends as `on_failure` says, in each phase, and nothing else notices
 //! - [`beside`]: others are served while guests spin; a plugin that keeps failing is suspended, and comes back
-//! - [`lasting`]: a reload and the end of the process do not wait for guests
+//! - [`lasting`]: a reload and the end of the process do not wait for guests, and failures leave nothing in memory
 //!
-//! The guest is `hostile` of `tests/guests`. Its attacks one by one, and the memory that they leave, are tests of the host
-//! (`proxy/plugin/tests`).
+//! The guest is `hostile` of `tests/guests`. Its attacks one by one are tests of the host (`proxy/plugin/tests`).
 
 mod attacks;
 mod beside;

@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use portcullis_tests::{
     client::http::{Connection, request},
-    scenario::{eventually, scenario},
+    scenario::{alone, eventually, scenario, scenario_within},
 };
 use rustix::process::Signal;
 
-use super::{Behind, HOST, at_times, health, plugin, post, text};
+use super::{Behind, HOST, LIMITS, at_times, health, plugin, post, text};
 
 /// By themselves the guests here would end after 80 seconds.
 #[test]
@@ -54,6 +56,44 @@ fn a_reload_and_the_end_do_not_wait_for_guests_that_spin() {
         for spinning in before.into_iter().chain(after) {
             let status = spinning.await.unwrap();
             assert!(status.is_none_or(|status| status == 503), "{status:?}");
+        }
+    });
+}
+
+/// The host's own test has more of them.
+#[test]
+fn failures_leave_nothing_in_memory() {
+    // Seconds on a machine that has nothing else to do.
+    scenario_within(Duration::from_secs(600), async {
+        let _alone = alone().await;
+        let behind = Behind::start().await;
+        let attacks = [
+            ("trap", "phase = 'request_head', do = 'trap'"),
+            ("memory", "phase = 'request_head', do = 'allocate', bytes = 100000000"),
+            ("invalid", "phase = 'request_head', do = 'edit', set = [['content-length', '5']]"),
+        ];
+        let table = |(name, attack): &(&str, &str)| at_times(name, "continue", LIMITS, attack);
+        let proxy = behind.proxy(&attacks.iter().map(table).collect::<String>()).await;
+        let client = Connection::h1(proxy.address("http")).await;
+        let round = async |exchanges: u64| {
+            for _ in 0..exchanges {
+                for (name, _) in attacks {
+                    assert_eq!(client.get(HOST, &format!("/{name}/attack")).await.status, 200, "{name}");
+                    // A success between two failures, so that it is never suspended.
+                    assert_eq!(client.get(HOST, &format!("/{name}/peace")).await.status, 200, "{name}");
+                }
+            }
+        };
+        round(200).await;
+        let before = proxy.resident();
+        round(1000).await;
+        let after = proxy.resident();
+        println!("{before} KiB before 3000 failures, {after} KiB after");
+        // An instance that stays would be a page or more of each: 12 MiB.
+        assert!(after < before + 6 * 1024, "{before} KiB before 3000 failures, {after} KiB after");
+        for (name, _) in attacks {
+            let health = health(&proxy, name).await;
+            assert_eq!(health["failures"][name], 1200, "{health}");
         }
     });
 }
