@@ -59,10 +59,11 @@ struct Past {
     last: Option<String>,
 }
 
-const KINDS: [FailureKind; 7] = [
+const KINDS: [FailureKind; 8] = [
     FailureKind::Trap,
     FailureKind::Time,
     FailureKind::Wait,
+    FailureKind::Busy,
     FailureKind::Memory,
     FailureKind::Instances,
     FailureKind::Invalid,
@@ -119,7 +120,7 @@ impl Breaker {
         }
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.last = Some(failure.message.clone());
-        if failure.kind == FailureKind::Instances {
+        if matches!(failure.kind, FailureKind::Busy | FailureKind::Instances) {
             // Not the guest's doing.
             return None;
         }
@@ -189,6 +190,8 @@ mod tests {
         assert!(breaker.admit().is_ok());
         let full = Failure::new(FailureKind::Instances, "none is free");
         assert_eq!(breaker.failed(&full, Trial(false)), None, "not the guest's doing");
+        let busy = Failure::new(FailureKind::Busy, "others had the worker");
+        assert_eq!(breaker.failed(&busy, Trial(false)), None, "nor this");
         assert_eq!(fail(&breaker, 1), Some(FIRST));
         assert_eq!(breaker.admit().expect_err("suspended").kind, FailureKind::Suspended);
         assert!(breaker.health().suspended.is_some_and(|left| left <= FIRST));

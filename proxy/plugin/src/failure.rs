@@ -46,6 +46,8 @@ pub enum FailureKind {
     Wait,
     /// It wanted more than `limits.memory`.
     Memory,
+    /// Its worker was too busy with other guests for as long as `limits.wait`. Not its doing.
+    Busy,
     /// All `limits.instances` were in use for as long as `limits.wait`.
     Instances,
     /// It answered with something that is not valid there.
@@ -61,6 +63,7 @@ impl FailureKind {
             Self::Trap => "trap",
             Self::Time => "time",
             Self::Wait => "wait",
+            Self::Busy => "busy",
             Self::Memory => "memory",
             Self::Instances => "instances",
             Self::Invalid => "invalid",
@@ -76,6 +79,13 @@ pub(crate) fn explain(error: &wasmtime::Error, phase: &str, plugin: &Plugin, ins
     let (kind, message) = match error.downcast_ref::<Over>() {
         Some(Over::Time) => (FailureKind::Time, format!("{phase} ran for longer than {:?} (limits.time)", limits.time)),
         Some(Over::Wait) => (FailureKind::Wait, format!("{phase} took longer than {:?} (limits.wait)", limits.wait)),
+        Some(Over::Busy) => {
+            let message = format!(
+                "{phase} could not go on for {:?} (limits.wait): other guests kept its worker busy",
+                limits.wait
+            );
+            (FailureKind::Busy, message)
+        }
         None if memory_refused => {
             let limit = limits.memory >> 10;
             (FailureKind::Memory, format!("{phase} wanted more than {limit} KiB of memory (limits.memory)"))

@@ -37,6 +37,9 @@ pub enum Over {
     /// `wait` was.
     #[error("it took longer than its wait limit")]
     Wait,
+    /// `wait` was, while it stood in line with others that had been preempted.
+    #[error("it was not its turn for as long as its wait limit")]
+    Busy,
 }
 
 /// One poll of a call.
@@ -114,7 +117,7 @@ pub async fn run<T>(
                     turn = permit;
                     waiting = None;
                 }
-                Poll::Pending => return poll_alarm(&mut alarm, cx),
+                Poll::Pending => return poll_alarm(&mut alarm, Over::Busy, cx),
             }
         }
         ticker.wake();
@@ -153,14 +156,18 @@ pub async fn run<T>(
                 permit
             }));
         }
-        poll_alarm(&mut alarm, cx)
+        poll_alarm(&mut alarm, Over::Wait, cx)
     })
     .await
 }
 
-fn poll_alarm<T>(alarm: &mut Option<Pin<Box<Sleep>>>, cx: &mut std::task::Context<'_>) -> Poll<wasmtime::Result<T>> {
+fn poll_alarm<T>(
+    alarm: &mut Option<Pin<Box<Sleep>>>,
+    over: Over,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<wasmtime::Result<T>> {
     match alarm {
-        Some(alarm) => alarm.as_mut().poll(cx).map(|()| Err(wasmtime::Error::from(Over::Wait))),
+        Some(alarm) => alarm.as_mut().poll(cx).map(|()| Err(wasmtime::Error::from(over))),
         None => Poll::Pending,
     }
 }
