@@ -6,6 +6,9 @@ import re
 
 _SIGNED = re.compile(r"(?P<rest>.*)[?&]expires=(?P<expires>[0-9]{1,12})&signature=(?P<signature>[0-9a-f]{64})", re.DOTALL)
 
+# Modules that are loaded at first use have to be used while there are files: what this file does is done when the component is made.
+hmac.new(b"", b"", hashlib.sha256)
+
 
 class Refused(Exception):
     """A link that may not be used, with the reason for the client."""

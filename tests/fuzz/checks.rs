@@ -21,11 +21,12 @@ use portcullis_server::{
 type Check = fn(&[u8]);
 
 /// Each by the name of its fuzz target.
-pub const CHECKS: [(&str, Check); 5] = [
+pub const CHECKS: [(&str, Check); 6] = [
     ("client_hello", client_hello),
     ("config", config),
     ("head", head),
     ("path", path),
+    ("plugin", plugin),
     ("proxy_protocol", proxy_protocol),
 ];
 
@@ -34,6 +35,18 @@ pub fn check(target: &str, bytes: &[u8]) {
     let (_, check) =
         CHECKS.into_iter().find(|(name, _)| *name == target).expect("a fuzz target has a check of its name");
     check(bytes);
+}
+
+/// A plugin's file, with its manifest.
+fn plugin(bytes: &[u8]) {
+    match portcullis_plugin::inspect(bytes) {
+        Ok(inspection) => {
+            assert!(inspection.contract.starts_with("0.1."), "{inspection:?}");
+            assert!(inspection.imports.is_sorted() && inspection.other_imports.is_sorted(), "{inspection:?}");
+            assert_eq!(inspection.size, bytes.len());
+        }
+        Err(error) => assert!(!error.0.is_empty() && error.0.len() < 16 << 10, "{} bytes of error", error.0.len()),
+    }
 }
 
 /// The ClientHello peek.

@@ -7,9 +7,11 @@
 //! | [`origin`] | origins in this process: scripted HTTP/1.1 and HTTP/2, raw bytes, WebSocket, gRPC |
 //! | [`client`] | clients in this process: raw bytes, HTTP/1.1, HTTP/2, bare HTTP/2 frames, WebSocket, gRPC |
 //! | [`certificates`] | a certificate authority of the process, and leaves from it |
+//! | [`guests`] | plugins for tests, built when they are not there |
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
 //! | [`plugin`] | plugins in other languages than Rust, built |
+//! | [`registry`] | docker-registry, for modules |
 //! | [`tool`] | programs that end: curl, h2load, openssl |
 //! | [`process`] | programs that go on beside the scenario |
 //! | [`repository`] | the files of the project: what its documentation says is tested too |
@@ -22,6 +24,7 @@
 pub mod binary;
 pub mod certificates;
 pub mod client;
+pub mod guests;
 pub mod nameserver;
 pub mod nginx;
 pub mod origin;
@@ -29,6 +32,7 @@ pub mod plugin;
 pub mod port;
 pub mod process;
 pub mod proxy;
+pub mod registry;
 pub mod repository;
 pub mod scenario;
 pub mod tool;

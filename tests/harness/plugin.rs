@@ -57,7 +57,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         {
             let path = inside.join(entry.expect("a folder can be listed").file_name());
             let name = path.to_str().expect("names are UTF-8").to_owned();
-            if ["target", "node_modules", ".venv", "__pycache__"].contains(&name.as_str()) {
+            if ["target", "node_modules", ".venv", "__pycache__"].contains(&name.as_str()) || name.ends_with(".wasm") {
                 continue;
             }
             let full = folder.join(&path);

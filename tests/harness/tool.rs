@@ -17,6 +17,7 @@ pub struct Tool {
     input: Vec<u8>,
     limit: Duration,
     folder: Option<PathBuf>,
+    environment: Vec<(String, OsString)>,
 }
 
 /// What a program left behind.
@@ -47,6 +48,7 @@ impl Tool {
             input: Vec::new(),
             limit: Duration::from_secs(30),
             folder: None,
+            environment: Vec::new(),
         }
     }
 
@@ -71,6 +73,13 @@ impl Tool {
         self
     }
 
+    /// A variable that it is given, beside those that are here.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
     /// How long it may run; 30 seconds unless said otherwise.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
@@ -91,6 +100,7 @@ impl Tool {
             .args(&self.arguments)
             // What programs print is compared, so it must not depend on who looks.
             .env("NO_COLOR", "1")
+            .envs(self.environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -2,10 +2,12 @@
 //!
 //! - [`check`]: every mistake with its place; files, names and TLS endpoints; JSON; exit status
 //! - [`look`]: `explain`, `dns`, `schema`, `--version`, help
+//! - [`plugin`]: `plugin inspect`, and `plugin pull` from a registry
 //! - [`process`]: `run` by file, by folder, by default; `status` and `reload` over the socket and its rights
 
 mod check;
 mod look;
+mod plugin;
 mod process;
 
 use std::path::PathBuf;
@@ -39,7 +41,14 @@ impl Desk {
 
     /// Runs `portcullis` here.
     async fn run(&self, arguments: &[&str]) -> Finished {
-        Tool::at(binary::portcullis()).args(arguments).inside(self.folder.path()).run().await
+        Tool::at(binary::portcullis())
+            .args(arguments)
+            .inside(self.folder.path())
+            // What somebody has logged in to here, or goes through, is none of a scenario's.
+            .environment("DOCKER_CONFIG", self.path("docker"))
+            .environment("NO_PROXY", "127.0.0.1")
+            .run()
+            .await
     }
 
     /// [`run`](Self::run) for what prints JSON.

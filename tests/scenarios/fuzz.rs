@@ -106,6 +106,11 @@ fn paths_are_normal_after_being_made_so() {
 }
 
 #[test]
+fn files_of_plugins_get_an_answer() {
+    feed("plugin", 3000);
+}
+
+#[test]
 fn proxy_headers_have_one_meaning_however_they_are_cut() {
     feed("proxy_protocol", 40_000);
 }

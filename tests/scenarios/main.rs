@@ -14,6 +14,7 @@
 //! | [`dns`] | private zones, names that change, nameservers that fail |
 //! | [`plugins`] | plugins in the way of exchanges |
 //! | [`plugin_cli`] | projects, tests and figures for authors of plugins |
+//! | [`hostile`] | plugins that attack |
 //! | [`reload`] | a new configuration with nothing dropped |
 //! | [`record`] | the access log and `explain` |
 //! | [`bad_input`] | a clear error and nothing lost |
@@ -40,6 +41,7 @@ mod dns;
 mod docs;
 mod framing;
 mod fuzz;
+mod hostile;
 mod http;
 mod limits;
 mod listeners;

@@ -2,9 +2,11 @@
 //!
 //! - `plugin test` compares with what is expected, in every way that traffic may take: [`testing`]
 //! - `plugin new`, `build`, `bench`: [`projects`]
+//! - `plugin record`: [`record`]
 //! - the tutorial's commands, in its order, do what it says: [`tutorial`]
 
 mod projects;
+mod record;
 mod testing;
 mod tutorial;
 

@@ -16,14 +16,19 @@ mod rate_limit;
 
 use portcullis_tests::{proxy::Plan, repository};
 
-/// Where a plugin's module is, as `make plugins` builds it.
+/// Where modules are, as `make plugins` builds them.
 ///
 /// # Panics
-/// When it was not built.
-fn module(name: &str) -> String {
-    let path = repository::root().join(format!("target/plugins/{name}.wasm"));
+/// When they were not built.
+fn folder() -> String {
+    let path = repository::root().join("target/plugins");
     let path = path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}; run: make plugins", path.display()));
     path.display().to_string()
+}
+
+/// A plugin's module.
+fn module(name: &str) -> String {
+    format!("{}/{name}.wasm", folder())
 }
 
 /// A plain listener, `listener` being its other lines, and one route to `app` at `@origin@` through a plugin of that name, with

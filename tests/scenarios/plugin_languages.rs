@@ -51,7 +51,7 @@ limits = {{ time = "5s", wait = "20s" }}
 
 /// Runs the cases in the project's `tests`. The compiled code is in the cache after that, so that proxies start at once.
 async fn passes_its_cases(folder: &Path) {
-    let test = Tool::new("env").args([binary::portcullis()]).args(["plugin", "test", "--time", "20s", "--wait", "40s"]);
+    let test = Tool::new("env").args([binary::portcullis()]).args(["plugin", "test", "--time", "10s", "--wait", "40s"]);
     let said = test.args(["--module".as_ref(), folder.join("plugin.wasm").as_path()]).args([folder.join("tests")]);
     said.within(LONG).output().await;
 }

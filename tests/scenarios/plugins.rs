@@ -24,7 +24,7 @@ fn configuration(tables: &str, chain: &str) -> String {
 }
 
 /// The table of a plugin that is the guest `good` with this configuration (the inside of an inline table).
-fn good(name: &str, config: &str) -> String {
+pub(crate) fn good(name: &str, config: &str) -> String {
     format!("[plugin.{name}]\nmodule = \"{}\"\nconfig = {{ {config} }}\n", guest("good"))
 }
 
@@ -40,6 +40,6 @@ pub(crate) fn guest(name: &str) -> String {
 }
 
 /// A proxy with plugins in front of `origin`.
-fn plan(origin: &Origin, tables: &str, chain: &str) -> Plan {
+pub(crate) fn plan(origin: &Origin, tables: &str, chain: &str) -> Plan {
     Plan::new(configuration(tables, chain)).set("origin", origin.address())
 }

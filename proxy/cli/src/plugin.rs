@@ -7,6 +7,7 @@ mod load;
 mod new;
 mod project;
 mod pull;
+mod record;
 mod test;
 
 use clap::{Args, Subcommand};
@@ -53,6 +54,7 @@ enum Command {
     Bench(bench::Bench),
     Inspect(inspect::Inspect),
     Pull(pull::Pull),
+    Record(record::Record),
 }
 
 impl Plugin {
@@ -64,6 +66,7 @@ impl Plugin {
             Command::Bench(command) => command.execute(),
             Command::Inspect(command) => command.execute(),
             Command::Pull(command) => command.execute(),
+            Command::Record(command) => command.execute(),
         }
     }
 }

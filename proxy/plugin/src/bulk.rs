@@ -11,7 +11,8 @@
 use std::convert::Infallible;
 
 use wasm_encoder::{
-    BlockType, CodeSection, Component, Function, FunctionSection, Instruction, Module, TypeSection, ValType,
+    BlockType, CodeSection, Component, Function, FunctionSection, Instruction, Module, ModuleSection, TypeSection,
+    ValType,
     reencode::{Error, Reencode, ReencodeComponent},
 };
 use wasmparser::{CodeSectionReader, FunctionSectionReader, Operator, Parser, Payload, TypeRef, TypeSectionReader};
@@ -140,7 +141,20 @@ impl Reencode for Rewriter {
     }
 }
 
-impl ReencodeComponent for Rewriter {}
+impl ReencodeComponent for Rewriter {
+    /// The crate's own goes past [`Reencode::parse_core_module`].
+    fn parse_component_submodule(
+        &mut self,
+        component: &mut Component,
+        parser: Parser,
+        module: &[u8],
+    ) -> Result<(), Error> {
+        let mut rewritten = Module::new();
+        self.parse_core_module(&mut rewritten, parser, module)?;
+        component.section(&ModuleSection(&rewritten));
+        Ok(())
+    }
+}
 
 /// The function in place of `bulk`: its operands are the parameters.
 fn piecemeal(bulk: Bulk) -> Function {
@@ -262,6 +276,23 @@ mod tests {
             (ends, left)
         });
         assert!(results[0] == results[1], "{calls:?}");
+    }
+
+    /// A component has its modules inside: it is there that the instructions are.
+    #[test]
+    fn the_modules_of_a_component_are_rewritten() {
+        let component =
+            wat::parse_str(format!("(component (core module $m {}", &SOURCE["(module".len()..]) + ")").unwrap();
+        let pieces = in_pieces(&component).unwrap();
+        let bulks = |wasm: &[u8]| {
+            let operators = Parser::new(0).parse_all(wasm).flat_map(|payload| match payload.unwrap() {
+                Payload::CodeSectionEntry(body) => body.get_operators_reader().unwrap().into_iter().collect(),
+                _ => Vec::new(),
+            });
+            operators.filter(|operator| Bulk::of(operator.as_ref().unwrap()).is_some()).count()
+        };
+        assert_eq!(bulks(&component), 3);
+        assert_eq!(bulks(&pieces), 2 + 2 + 4, "each piece and rest; a copy goes up or down");
     }
 
     #[test]

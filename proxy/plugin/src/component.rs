@@ -3,7 +3,7 @@
 use wasmparser::{Encoding, Parser, Payload};
 use wit_parser::{Resolve, WorldItem, WorldKey, decoding::DecodedWasm};
 
-use crate::{BuildError, Inspection, Manifest, engine::Needs, manifest};
+use crate::{BuildError, Inspection, Manifest, circle, engine::Needs, manifest};
 
 /// The package of the contract, its version here, and the interface that a plugin exports.
 const PACKAGE: (&str, &str) = ("portcullis", "filter");
@@ -35,9 +35,14 @@ pub fn read(file: &[u8]) -> Result<Read, BuildError> {
         Some(Ok(Payload::Version { encoding, .. })) => encoding == Encoding::Component,
         _ => return Err(BuildError("it is no WebAssembly: it does not begin with the four bytes `\\0asm`".into())),
     };
+    // What comes next expects files that are whole.
+    if let Some(Err(error)) = Parser::new(0).parse_all(file).find(Result::is_err) {
+        return Err(BuildError(format!("it is broken: {error}")));
+    }
     let component = if is_component {
         file.to_vec()
     } else {
+        circle::check(file)?;
         wit_component::ComponentEncoder::default()
             .validate(true)
             .module(file)

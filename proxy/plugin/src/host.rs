@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    reaper::Reaper,
     services::{
         Services,
         key_value::KeyValue,
@@ -33,6 +34,7 @@ pub struct Settings {
 pub struct Host {
     settings: Settings,
     pub(crate) ticker: Ticker,
+    pub(crate) reaper: Reaper,
     pub(crate) cache: Option<wasmtime::Cache>,
     /// By the plugin's name: what outlives the plugin.
     services: Mutex<BTreeMap<Arc<str>, Arc<Services>>>,
@@ -50,7 +52,13 @@ impl Host {
             wasmtime::Cache::new(config)
                 .map_err(|error| io::Error::other(format!("the plugin cache {}: {error:#}", folder.display())))
         });
-        Ok(Arc::new(Self { ticker: Ticker::start()?, cache: cache.transpose()?, settings, services: Mutex::default() }))
+        Ok(Arc::new(Self {
+            ticker: Ticker::start()?,
+            reaper: Reaper::start()?,
+            cache: cache.transpose()?,
+            settings,
+            services: Mutex::default(),
+        }))
     }
 
     /// All figures that plugins have set, by plugin and name, with what was dropped.

@@ -10,6 +10,7 @@
 mod breaker;
 mod build;
 mod bulk;
+mod circle;
 mod component;
 mod contract;
 mod decision;
@@ -26,6 +27,7 @@ mod metered;
 pub mod module;
 mod outbound;
 mod pack;
+mod reaper;
 mod run;
 mod services;
 pub mod store;

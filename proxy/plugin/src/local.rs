@@ -85,7 +85,7 @@ impl Local {
             idle.push(instance);
         } else {
             drop(idle);
-            drop(instance);
+            self.plugin.host.reaper.take(instance);
         }
     }
 

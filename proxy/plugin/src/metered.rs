@@ -142,14 +142,16 @@ pub async fn run<T>(
             alarm = Some(Box::pin(tokio::time::sleep_until(at.into())));
         }
         if preempted {
-            // It has woken itself already; it queues now, so that turns are taken in order.
+            // It has woken itself already; it queues now, so that turns are taken in order. Whoever has the turn lets the executor look
+            // at its sockets and timers before going on (that is what tokio's own yield does): a set of local tasks that are always
+            // ready would keep it from that for dozens of slices.
             let turns = TURNS.with(Arc::clone);
-            // Never closed, so that there is no error to handle.
-            let mut waits: Turn = Box::pin(async { turns.acquire_owned().await.ok() });
-            match waits.as_mut().poll(cx) {
-                Poll::Ready(permit) => turn = permit,
-                Poll::Pending => waiting = Some(waits),
-            }
+            waiting = Some(Box::pin(async move {
+                // Never closed, so that there is no error to handle.
+                let permit = turns.acquire_owned().await.ok();
+                tokio::task::yield_now().await;
+                permit
+            }));
         }
         poll_alarm(&mut alarm, cx)
     })

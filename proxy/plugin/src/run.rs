@@ -305,7 +305,7 @@ impl Run {
             // client that goes away often must not have a plugin suspended.
             let failure =
                 Failure::new(FailureKind::Wait, "its last call was given up, so that it cannot be called again");
-            self.instance = None;
+            self.end_instance();
             self.failure = Some(failure.clone());
             return Err(failure);
         }
@@ -377,9 +377,16 @@ impl Run {
         self.local.place().await.map(Some)
     }
 
+    /// Its instance cannot be used again.
+    fn end_instance(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.local.plugin().host.reaper.take(instance);
+        }
+    }
+
     /// The end of this run: counted, written down, and said again at each later call.
     fn fail(&mut self, failure: Failure) -> Failure {
-        self.instance = None;
+        self.end_instance();
         self.local.plugin().failed(&failure, self.trial);
         self.failure = Some(failure.clone());
         failure

@@ -11,7 +11,7 @@ mod base64;
 mod case;
 mod diff;
 mod exchange;
-mod message;
+pub mod message;
 mod outcome;
 mod report;
 mod reset;

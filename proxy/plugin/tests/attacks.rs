@@ -218,6 +218,13 @@ fn all_memory_that_there_is_may_be_taken_and_comes_back() {
         for _ in 0..20 {
             assert!(exchange(&local, "/").await.is_ok(), "a guest that takes no for an answer goes on");
         }
-        assert_eq!(plugin.health().instances, 0, "instances that are nearly full are not used again");
+        // They are dropped on a thread of their own, in its time.
+        let gone = async {
+            while plugin.health().instances > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let soon = tokio::time::timeout(Duration::from_secs(20), gone).await;
+        assert!(soon.is_ok(), "instances that are nearly full are not used again");
     });
 }

@@ -1,6 +1,8 @@
 //! The plugins of this project, as their READMEs tell operators to use them: each is built with the table and the grants of its
 //! README's example. Wants the files that `make plugins` makes.
 
+#![allow(clippy::unwrap_used, reason = "it is all a test")]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -10,7 +10,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 
 use crate::{
-    control::{Control, ExplainRequest, Failure},
+    control::{Control, ExplainRequest, Failure, RecordRequest},
     dns,
     explain::{describe_backend, explain},
     log, plugins,
@@ -153,6 +153,42 @@ impl Control for Answers {
                 return Ok(answer.to_json(Instant::now()));
             }
             Ok(look_up(&names, name, service).await)
+        }
+        .boxed()
+    }
+
+    fn record<'a>(&'a self, request: &'a RecordRequest) -> BoxFuture<'a, Result<Value, Failure>> {
+        /// An answer on this socket must come within two minutes, and fit into what the other side reads, as JSON.
+        const SECONDS_MAX: u64 = 100;
+        const BYTES_MAX: usize = 8 << 20;
+        async move {
+            let RecordRequest { route, count, seconds, body_bytes } = request;
+            if *seconds > SECONDS_MAX || *seconds == 0 {
+                return Err(Failure::from(format!("1 to {SECONDS_MAX} seconds can be recorded at a time, not {seconds}")));
+            }
+            if *count == 0 || count.saturating_mul(body_bytes.saturating_mul(2)) > BYTES_MAX || *count > 1000 {
+                let most = BYTES_MAX >> 20;
+                return Err(Failure::from(format!(
+                    "1 to 1000 exchanges can be recorded at a time, with bodies of {most} MiB in all: {count} with two of {body_bytes} bytes \
+                     are too many"
+                )));
+            }
+            if let Some(route) = route.as_deref().filter(|route| !self.running.snapshot().by_route.contains_key(*route)) {
+                return Err(Failure::from(format!("there is no route `{route}`")));
+            }
+            let recorder = &self.running.shared().recorder;
+            let Some(mut recording) = recorder.begin(route.clone(), *count, *body_bytes) else {
+                return Err(Failure::from("somebody else is recording; one can at a time".to_owned()));
+            };
+            let mut taken = Vec::new();
+            let until = tokio::time::Instant::now() + Duration::from_secs(*seconds);
+            while taken.len() < *count {
+                match tokio::time::timeout_at(until, recording.finished.recv()).await {
+                    Ok(Some(exchange)) => taken.push(exchange),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            Ok(Value::Array(taken))
         }
         .boxed()
     }

@@ -10,7 +10,6 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     http::hop,
     plugins::Passing,
     record::End,
+    tape::Taped,
     upload::cause,
 };
 
@@ -37,7 +37,7 @@ pub enum ResponseBody {
 /// Where a response body comes from.
 pub enum Content {
     /// From a backend.
-    Backend(Incoming),
+    Backend(Taped),
     /// The same, through plugins.
     Passing(Box<Passing>),
 }

@@ -24,6 +24,7 @@ use crate::{
     respond,
     route::Query,
     snapshot::{Action, RouteState},
+    tape::Tape,
     upload::{self, RequestBody, Upload},
     worker::{View, Worker},
 };
@@ -160,6 +161,9 @@ impl<'a> Exchange<'a> {
         let admitted = self.admit(&parts, &uri)?;
         let (route, origin) = self.route(&parts, &admitted)?;
         let upload = self.receive(&body)?;
+        if let Some(tape) = self.connection.worker.shared.recorder.tape(&route.name, &parts, &uri) {
+            self.record_on(tape, &upload);
+        }
         let Some(chain) = self.chain(route, &origin) else {
             let body = RequestBody::of(body, &upload);
             return self.act(parts, &uri, &uri, &admitted, route, &origin, body, upload).await;
@@ -210,6 +214,16 @@ impl<'a> Exchange<'a> {
         until_stopped(&sentence, &upload, outward).await?
     }
 
+    /// Takes this exchange down.
+    fn record_on(&mut self, tape: Tape, upload: &Upload) {
+        let tape = Rc::new(tape);
+        if upload.is_finished() {
+            tape.request_end();
+        }
+        upload.record_on(tape.clone());
+        self.flight.tape = Some(tape);
+    }
+
     /// The route's plugins in this exchange; `None` where it has none.
     fn chain(&mut self, route: &RouteState, origin: &Origin) -> Option<Rc<Chain>> {
         if route.chain.is_empty() {
@@ -244,11 +258,11 @@ impl<'a> Exchange<'a> {
         body: RequestBody,
         upload: Rc<Upload>,
     ) -> Result<Answer, Error> {
-        match &route.action {
+        let answer = match &route.action {
             Action::Forward(shares) => {
                 let backend = shares.pick(fastrand::u32(..));
                 let outbound = self.outbound(&mut parts, target, admitted, route, origin)?;
-                forward::forward(self, route, backend, parts, outbound, body, upload).await
+                return forward::forward(self, route, backend, parts, outbound, body, upload).await;
             }
             Action::Redirect(to) => {
                 let sent = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -261,7 +275,11 @@ impl<'a> Exchange<'a> {
             Action::Passthrough(_) => {
                 Err(Error::proxy(Kind::ProxyConfigurationError, "a passthrough route took an HTTP request"))
             }
+        };
+        if let (Some(tape), Ok(Answer::Own(response))) = (&self.flight.tape, &answer) {
+            tape.response_head(response.status(), response.headers(), Some(response.body()));
         }
+        answer
     }
 
     /// What the guard refused before hyper saw it.

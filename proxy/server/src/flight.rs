@@ -22,6 +22,7 @@ use crate::{
     lifeline::{Lifeline, Stage},
     plugins::{Chain, last_words},
     record::{End, Record},
+    tape::Tape,
     upload::Upload,
     worker::{View, Worker},
 };
@@ -36,6 +37,8 @@ pub struct Flight {
     pub upload: Option<Rc<Upload>>,
     /// Its route's plugins, if it has any.
     pub chain: Option<Rc<Chain>>,
+    /// Takes the exchange down, where somebody records.
+    pub tape: Option<Rc<Tape>>,
     /// Shared with the worker's tick, which ends exchanges that are past their time.
     pub sentence: Rc<Sentence>,
     /// The HTTP/1 guard's view of it.
@@ -199,6 +202,7 @@ impl Flight {
             begun,
             upload: None,
             chain: None,
+            tape: None,
             sentence,
             in_flight: None,
             worker,
@@ -288,6 +292,9 @@ impl Drop for Flight {
                     view.spent[position].add(worker.index, &part.costs);
                 }
                 last_words(worker, chain, &record, view, positions);
+            }
+            if let Some(tape) = self.tape.take() {
+                tape.finish(&record);
             }
             worker.finish(record);
         }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response, Version, header, request, uri::PathAndQuery};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::{
+    body::{Body as _, Incoming},
+    upgrade::OnUpgrade,
+};
 use smallvec::SmallVec;
 
 pub use self::outbound::Outbound;
@@ -30,6 +33,7 @@ use crate::{
     http::hop::{self, Hop},
     record::{Attempt, End},
     snapshot::RouteState,
+    tape::Taped,
     tunnel,
     upload::{RequestBody, Upload, cause},
 };
@@ -372,8 +376,15 @@ fn respond(
     if let Some(edits) = &route.edits {
         edits.response_headers.apply(response.headers_mut());
     }
+    if let Some(tape) = &exchange.flight.tape {
+        tape.response_head(response.status(), response.headers(), None);
+        if response.body().is_end_stream() {
+            tape.response_end();
+        }
+    }
     let deadline = total.map(Into::into);
-    let response = response.map(Content::Backend);
+    let tape = exchange.flight.tape.clone();
+    let response = response.map(|incoming| Content::Backend(Taped { incoming, tape }));
     let onward = Onward { lease, silence, deadline, tunnel };
     Ok(Answer::Forwarded(Box::new(Forwarded { response, onward })))
 }

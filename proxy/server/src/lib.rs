@@ -34,6 +34,7 @@ pub mod route;
 mod running;
 mod shared;
 mod snapshot;
+mod tape;
 pub mod tls;
 mod tunnel;
 mod upload;

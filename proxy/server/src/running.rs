@@ -66,6 +66,11 @@ impl Running {
         }
     }
 
+    /// What the workers share with this side.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// The snapshot in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.snapshot.load_full()

@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use crate::snapshot::Snapshot;
+use crate::{snapshot::Snapshot, tape::Recorder};
 
 /// Shared by all threads of the process.
 pub struct Shared {
@@ -18,6 +18,8 @@ pub struct Shared {
     pub generation: AtomicU64,
     /// How many finished exchanges each worker remembers.
     pub recent: AtomicUsize,
+    /// Takes exchanges down for tests of plugins.
+    pub recorder: Recorder,
     /// Cancelled when the process begins to drain: no more accepts, connections end after their exchange.
     pub stop: CancellationToken,
     /// Cancelled at the drain deadline: everything ends.
@@ -31,6 +33,7 @@ impl Shared {
             generation: AtomicU64::new(snapshot.generation),
             recent: AtomicUsize::new(snapshot.config.server.recent),
             snapshot: ArcSwap::new(snapshot),
+            recorder: Recorder::default(),
             stop: CancellationToken::new(),
             end: CancellationToken::new(),
         }

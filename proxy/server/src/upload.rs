@@ -1,7 +1,7 @@
 //! A request body on its way to a backend: counted, bounded, and watched for silence.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     fmt,
     pin::Pin,
     rc::Rc,
@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Kind},
     http::{guard::BadBody, hop},
     plugins::{Chain, Passing},
+    tape::Tape,
 };
 
 /// What the exchange knows of its request body while something else sends it.
@@ -34,6 +35,8 @@ pub struct Upload {
     failed: RefCell<Option<Error>>,
     /// The client's side. Here and not with whom it is sent by, so that it can be taken from them.
     incoming: RefCell<Option<Incoming>>,
+    /// Takes the body down, where somebody records.
+    tape: OnceCell<Rc<Tape>>,
     limit: u64,
     silence: Duration,
 }
@@ -49,9 +52,15 @@ impl Upload {
             waiting: Cell::new(false),
             failed: RefCell::new(None),
             incoming: RefCell::new(None),
+            tape: OnceCell::new(),
             limit,
             silence,
         })
+    }
+
+    /// Takes the body down on `tape`.
+    pub fn record_on(&self, tape: Rc<Tape>) {
+        let _ = self.tape.set(tape);
     }
 
     /// Body bytes received so far.
@@ -62,6 +71,13 @@ impl Upload {
     /// Whether the end was seen (or there is no body).
     pub fn is_finished(&self) -> bool {
         self.finished.get()
+    }
+
+    fn finish(&self) {
+        self.finished.set(true);
+        if let Some(tape) = self.tape.get() {
+            tape.request_end();
+        }
     }
 
     /// When bytes last moved.
@@ -222,8 +238,11 @@ impl Stream {
                 if let Some(trailers) = frame.trailers_mut() {
                     hop::clean_request_trailers(trailers);
                 }
+                if let Some(tape) = upload.tape.get() {
+                    tape.request_frame(&frame);
+                }
                 if ended {
-                    upload.finished.set(true);
+                    upload.finish();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -235,7 +254,7 @@ impl Stream {
                 self.fail(Error::client(Kind::HttpRequestError, 400, detail))
             }
             Poll::Ready(None) => {
-                upload.finished.set(true);
+                upload.finish();
                 Poll::Ready(None)
             }
             Poll::Pending if upload.responded.get() => Poll::Pending,

@@ -5,7 +5,7 @@ use portcullis_tests::{
     scenario::scenario,
 };
 
-use super::{module, plan};
+use super::{folder, plan};
 
 #[test]
 fn headers_are_set_and_removed_on_both_ways() {
@@ -75,7 +75,9 @@ replace = [{ literal = "http://internal:3000", with = "https://shop.example.com"
 "#;
         let proxy = plan("rewrite-body", "", table).set("origin", origin.address()).start().await;
         for client in [Connection::h1(proxy.address("http")).await, Connection::h2c(proxy.address("http")).await] {
-            let answer = client.get("a.example", "/").await;
+            let mut asked = request("GET", "a.example", "/");
+            asked.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+            let answer = client.fetch(asked).await;
             assert_eq!(answer.status, 200);
             assert!(answer.text() == expected, "{} bytes, not {}", answer.body.len(), expected.len());
         }
@@ -97,25 +99,24 @@ plugins = ["headers", "ip-policy", "rate-limit", "basic-auth"]
 [backend.app]
 endpoints = ["http://@origin@"]
 [plugin.headers]
-module = "@headers@"
+module = "@plugins@/headers.wasm"
 config = { preset = "basic" }
 [plugin.ip-policy]
-module = "@ip-policy@"
+module = "@plugins@/ip-policy.wasm"
 grants = { log = true }
 config = { allow = ["127.0.0.0/8"] }
 [plugin.rate-limit]
-module = "@rate-limit@"
+module = "@plugins@/rate-limit.wasm"
 grants = { key_value = true, clock = true, log = true }
 config = { limits = [{ requests = 2, window = "1h" }] }
 [plugin.basic-auth]
-module = "@basic-auth@"
+module = "@plugins@/basic-auth.wasm"
 grants = { key_value = true }
 limits = { time = "5s", wait = "10s" }
 config = { users = ["alice:$2y$05$k2hbQ8IRTzKOG25jHOyUQO9kkGyKV2RHghxlaWwyMh0KssHNvw4TG"] }
 "#;
-        let names = ["headers", "ip-policy", "rate-limit", "basic-auth"];
-        let plan = names.iter().fold(Plan::new(text), |plan, name| plan.set(name, module(name)));
-        let proxy = plan.set("origin", origin.address()).start().await;
+        let plugins = folder();
+        let proxy = Plan::new(text).set("plugins", plugins).set("origin", origin.address()).start().await;
         let client = Connection::h2c(proxy.address("http")).await;
         let mut statuses = Vec::new();
         for credentials in ["", "Basic YWxpY2U6b3BlbiBzZXNhbWU=", "Basic YWxpY2U6b3BlbiBzZXNhbWU="] {

@@ -350,7 +350,7 @@ mod tests {
         let store = KeyValue::new(1 << 20);
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..10_000).for_each(|_| drop(store.add("n", 1, HOUR))));
+                scope.spawn(|| (0..10_000).for_each(|_| assert!(store.add("n", 1, HOUR).is_ok())));
             }
         });
         assert_eq!(store.add("n", 0, None), Ok(40_000));

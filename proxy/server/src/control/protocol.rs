@@ -34,6 +34,23 @@ pub enum Request {
         #[serde(default)]
         service: bool,
     },
+    /// The next exchanges, with their bodies.
+    Record(RecordRequest),
+}
+
+/// Exchanges to record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordRequest {
+    /// Only those of this route.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// How many at most.
+    pub count: usize,
+    /// How long at most, in seconds.
+    pub seconds: u64,
+    /// Bytes of each body.
+    pub body_bytes: usize,
 }
 
 /// A request to explain, not to send.

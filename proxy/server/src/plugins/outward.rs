@@ -4,7 +4,6 @@ use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, response::Parts};
-use hyper::body::Incoming;
 use portcullis_plugin::{BodyMode, Declaration, Edits, Phase, ResponseHead, Verdict};
 
 use super::{Chain, Passing, Pipe, Side, Source, Stop};
@@ -15,6 +14,7 @@ use crate::{
     exchange::{Answer, Exchange},
     forward::{Forwarded, Onward},
     record::End,
+    tape::Taped,
 };
 
 /// Takes an answer through the response phases of the first `upto` plugins of its chain, last first.
@@ -172,7 +172,7 @@ async fn through(
 }
 
 /// A backend's body, for plugins.
-fn coming(exchange: &Exchange<'_>, chain: &Rc<Chain>, incoming: Incoming, onward: Option<&Onward>) -> Pipe {
+fn coming(exchange: &Exchange<'_>, chain: &Rc<Chain>, incoming: Taped, onward: Option<&Onward>) -> Pipe {
     let silence = onward.map_or(Duration::MAX, |onward| onward.silence);
     let source = Source::Backend { incoming, silence, upload: exchange.flight.upload.clone(), alarm: Alarm::new() };
     Pipe::new(chain.clone(), Side::Response, source)

@@ -5,7 +5,6 @@ use std::{collections::VecDeque, future::poll_fn, pin::Pin, rc::Rc, task::Poll, 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body;
-use hyper::body::Incoming;
 use portcullis_plugin::{AtLimit, BodyEnd, BodyMode, Edits, Phase, Verdict};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -15,6 +14,7 @@ use crate::{
     alarm::Alarm,
     error::{Error, Kind, Retry},
     http::hop,
+    tape::Taped,
     upload::{self, Upload, cause},
 };
 
@@ -46,7 +46,7 @@ pub enum Source {
     /// From a backend, which may be silent for some time.
     Backend {
         /// The body.
-        incoming: Incoming,
+        incoming: Taped,
         /// For how long nothing may move in either direction.
         silence: Duration,
         /// The other direction.

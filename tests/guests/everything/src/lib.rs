@@ -110,7 +110,8 @@ fn host() {
     let kept = key_value::compare_and_swap("key", None, b"3", None);
     write(&format!("values {set:?} {swapped:?} {kept:?} {:?}", key_value::get("key")));
     write(&format!("numbers {:?} {:?}", key_value::add("number", 5, Some(60_000)), key_value::add("number", -7, None)));
-    write(&format!("errors {:?} {:?}", key_value::add("key", 1, None), key_value::set("", b"", None)));
+    let (add, set) = (key_value::add("key", 1, None), key_value::set("", b"", None));
+    write(&format!("errors {:?} {:?}", add.map_err(|error| error.name()), set.map_err(|error| error.name())));
     write(&format!("deleted {:?} {:?}", key_value::delete("key"), key_value::get("key")));
     for backend in ["app", "other"] {
         let request = http::Request {
