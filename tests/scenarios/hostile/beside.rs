@@ -10,14 +10,14 @@ use super::{Behind, HOST, LIMITS, at_times, health};
 const TRAP: &str = "phase = 'request_head', do = 'trap'";
 const SPIN: &str = "phase = 'request_head', do = 'spin'";
 
-/// A guest that is not interrupted would keep the only worker for a second, eight would for eight, and between two of them there would
-/// be room for one other exchange.
+/// A guest that is not interrupted would keep the only worker until it has ended: others would have no more than one turn before the
+/// first end.
 #[test]
 fn others_are_served_while_guests_spin() {
     scenario(async {
         let _alone = alone().await;
         let behind = Behind::start().await;
-        let limits = "memory = '16MiB', time = '1s', wait = '60s', instances = 16";
+        let limits = "memory = '16MiB', time = '200ms', wait = '60s', instances = 16";
         let proxy = behind.proxy(&at_times("spin", "refuse", limits, SPIN)).await;
         let address = proxy.address("http");
         let client = Connection::h1(address).await;
@@ -46,10 +46,12 @@ fn others_are_served_while_guests_spin() {
         for spinning in spinning {
             assert_eq!(spinning.await.unwrap(), Ok(503));
         }
-        assert_eq!(health(&proxy, "spin").await["failures"]["time"], 8);
+        // On a machine that is busy enough, a minute passes before one has had its time.
+        let failures = &health(&proxy, "spin").await["failures"];
+        assert_eq!(failures["time"].as_u64().unwrap_or(0) + failures["wait"].as_u64().unwrap_or(0), 8, "{failures}");
         took.sort();
         let at = |share: usize| took[took.len().saturating_sub(1) * share / 100];
-        assert!(took.len() > 50, "{} exchanges beside eight guests that spun", took.len());
+        assert!(took.len() > 20, "{} exchanges beside eight guests that spun", took.len());
         println!("{} beside: half in {:?}, 99 % in {:?}, all in {:?}", took.len(), at(50), at(99), at(100));
         assert!(at(100) < Duration::from_secs(5), "one took {:?}", at(100));
     });

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use portcullis_tests::{
     client::http::{Connection, request},
-    scenario::{alone, eventually, scenario},
+    scenario::{alone, eventually, scenario, scenario_within},
 };
 use rustix::process::Signal;
 
@@ -61,7 +63,8 @@ fn a_reload_and_the_end_do_not_wait_for_guests_that_spin() {
 /// The host's own test has more of them.
 #[test]
 fn failures_leave_nothing_in_memory() {
-    scenario(async {
+    // Seconds on a machine that has nothing else to do.
+    scenario_within(Duration::from_secs(600), async {
         let _alone = alone().await;
         let behind = Behind::start().await;
         let attacks = [

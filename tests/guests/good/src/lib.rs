@@ -178,7 +178,8 @@ impl Exchange {
         match config() {
             Config::Looker => {
                 // Folded, so that the compiler makes vector instructions of it: a plain sum measures the guest's loop and nothing else.
-                let sum: u64 = data.chunks(64).map(|part| part.iter().fold(0, |sum: u8, byte| sum ^ byte)).map(u64::from).sum();
+                let sum: u64 =
+                    data.chunks(64).map(|part| part.iter().fold(0, |sum: u8, byte| sum ^ byte)).map(u64::from).sum();
                 self.sum.set(black_box(self.sum.get().wrapping_add(sum)));
                 Verdict::Continue
             }
