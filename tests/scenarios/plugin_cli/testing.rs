@@ -113,6 +113,9 @@ fn failures_and_held_bodies_are_told_apart() {
         assert!(read("closes.toml").contains("[expect.request_body]\nverdict = \"close\""));
 
         let folder = cases(&[("traps", "config = { phase = \"request_head\", do = \"trap\" }\n")]);
+        let (_, before) = super::testing::report(&folder, "hostile", "").await;
+        let trace = before["cases"][0]["problems"][0]["trace"].as_str().unwrap_or_default();
+        assert!(trace.contains("attack::run"), "where it failed is told: {before}");
         let (code, report) = super::testing::report(&folder, "hostile", "--update").await;
         assert_eq!(code, Some(0), "{report}");
         assert!(

@@ -156,6 +156,9 @@ fn shown(report: &Report, updated: &[String], paint: Paint) -> String {
             for line in problem.diff.lines() {
                 out += &format!("    {line}\n");
             }
+            for line in problem.trace.lines() {
+                out += &format!("    | {line}\n");
+            }
         }
     }
     out.push('\n');

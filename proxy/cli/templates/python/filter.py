@@ -21,6 +21,10 @@ class Exchange(Contract):
     # Set by `configure`, before there is any exchange.
     greeting: str
 
+    def __init__(self) -> None:
+        # What is kept from one phase to the next: nothing yet.
+        pass
+
     def request_head(self, head: RequestHead) -> Verdict:
         field = Field("{{field}}", self.greeting.encode())
         return Verdict_Edit(Edits(fields=[FieldEdit_Set(field)], target=None, status=None, data=None, trailers=None))

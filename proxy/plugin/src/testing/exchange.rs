@@ -187,10 +187,12 @@ impl Going<'_> {
             }
             BodyMode::Hold { .. } => pieces.push((body, Some(end))),
             BodyMode::Stream => {
-                let last = division.0.len() - 1;
-                pieces.extend(
-                    division.0.iter().enumerate().map(|(i, piece)| (&body[piece.clone()], (i == last).then_some(end))),
-                );
+                pieces.extend(division.0.iter().map(|piece| (&body[piece.clone()], None)));
+                // Bytes that arrived were decided on before anybody knew that no more would come.
+                match pieces.last_mut() {
+                    Some(last) if !is_cut => last.1 = Some(end),
+                    _ => pieces.push((&[], Some(end))),
+                }
             }
         }
         for (piece, end) in pieces {

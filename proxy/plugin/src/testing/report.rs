@@ -65,6 +65,9 @@ pub struct Problem {
     /// Lines that differ, with `-` before what was expected and `+` before what was found.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub diff: String,
+    /// Where the plugin failed, and what it wrote to standard error, if it did.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace: String,
     /// Whether it would be none if what was found were expected.
     #[serde(skip)]
     pub is_about_expectation: bool,

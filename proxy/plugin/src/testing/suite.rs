@@ -174,10 +174,15 @@ impl Running<'_> {
             None => report.unexpected(
                 format!("nothing is expected yet: `--update` writes what was found into {}.toml", case.name),
                 diff::lines("", &write(&found)),
+                &ran,
             ),
             Some(expected) if *expected != found => {
                 let said = ran.failure.as_ref().map_or_else(String::new, |failure| format!(" ({})", failure.message));
-                report.unexpected(format!("not as expected{said}"), diff::lines(&write(expected), &write(&found)));
+                report.unexpected(
+                    format!("not as expected{said}"),
+                    diff::lines(&write(expected), &write(&found)),
+                    &ran,
+                );
             }
             Some(_) => {}
         }
@@ -220,7 +225,7 @@ impl Running<'_> {
                 && recorded.failure.is_none()
             {
                 let what = format!("with the body of the {where_}, the plugin fails: {}", failure.message);
-                return Err(Problem::new(what, String::new()));
+                return Err(Problem::new(what, String::new()).traced(&whole));
             }
             // What is said to a cut end is ignored, so that what is said before it may well depend on the pieces.
             if !matches!(mode, BodyMode::Stream) || !divides || end == shape::End::Cut {
@@ -238,7 +243,8 @@ impl Running<'_> {
                          instances){said}",
                         if isolation == Isolation::Worker { "used" } else { "fresh" }
                     );
-                    return Err(Problem::new(what, diff::lines(&write(&whole.outcome()), &write(&divided.outcome()))));
+                    let diff = diff::lines(&write(&whole.outcome()), &write(&divided.outcome()));
+                    return Err(Problem::new(what, diff).traced(&divided));
                 }
             }
         }
@@ -440,8 +446,8 @@ impl Of {
 }
 
 impl CaseReport {
-    fn unexpected(&mut self, what: String, diff: String) {
-        self.problems.push(Problem { is_about_expectation: true, ..Problem::new(what, diff) });
+    fn unexpected(&mut self, what: String, diff: String, ran: &Ran) {
+        self.problems.push(Problem { is_about_expectation: true, ..Problem::new(what, diff).traced(ran) });
     }
 
     fn problem(&mut self, what: String, diff: String) {
@@ -451,7 +457,14 @@ impl CaseReport {
 
 impl Problem {
     fn new(what: String, diff: String) -> Self {
-        Self { what, diff, is_about_expectation: false }
+        Self { what, diff, trace: String::new(), is_about_expectation: false }
+    }
+}
+
+impl Problem {
+    /// With what the failure of this run has left, if it failed.
+    fn traced(self, ran: &Ran) -> Self {
+        Self { trace: ran.failure.as_ref().map_or_else(String::new, |failure| failure.backtrace.clone()), ..self }
     }
 }
 
