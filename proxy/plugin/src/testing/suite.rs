@@ -227,8 +227,7 @@ impl Running<'_> {
                 let what = format!("with the body of the {where_}, the plugin fails: {}", failure.message);
                 return Err(Problem::new(what, String::new()).traced(&whole));
             }
-            // What is said to a cut end is ignored, so that what is said before it may well depend on the pieces.
-            if !matches!(mode, BodyMode::Stream) || !divides || end == shape::End::Cut {
+            if !matches!(mode, BodyMode::Stream) || !divides {
                 continue;
             }
             for division in shape::divisions(length) {
