@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::ja4::{Transport, fingerprint};
+use super::ja4::{TCP, fingerprint};
 use crate::error::{Error, Kind};
 
 /// What a ClientHello says, as far as we ask.
@@ -133,7 +133,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Hello>, HelloError> {
 /// The JA4 fingerprint of the ClientHello at the front of `bytes`, in its 36 characters; `None` where [`parse`] finds no whole one, and where
 /// a part is broken that only the fingerprint asks for. It is not part of [`Hello`] because it takes two hashes and a sort, and few ask.
 pub fn ja4(bytes: &[u8]) -> Option<Arc<str>> {
-    let fingerprint = |body: &[u8]| fingerprint(body, Transport::Tcp).ok_or(HelloError::Malformed("extensions"));
+    let fingerprint = |body: &[u8]| fingerprint(body, TCP).ok_or(HelloError::Malformed("extensions"));
     Records::default().advance(bytes, fingerprint).ok()?
 }
 

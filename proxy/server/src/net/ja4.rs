@@ -9,24 +9,14 @@ use sha2::{Digest, Sha256};
 
 use super::hello::{APPLICATION_PROTOCOLS, Reader, SERVER_NAME, SUPPORTED_VERSIONS};
 
-/// What carried the ClientHello.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// TLS over TCP.
-    Tcp,
-    /// QUIC.
-    #[cfg_attr(not(test), expect(dead_code, reason = "HTTP/3 is yet to come; the form is settled"))]
-    Quic,
-}
+/// What carried the ClientHello, as the fingerprint's first letter: TLS over TCP. QUIC's is `q`.
+pub(super) const TCP: char = 't';
 
-/// The fingerprint of a ClientHello message without its four bytes of handshake header. `None` where it breaks the format.
-pub(super) fn fingerprint(body: &[u8], transport: Transport) -> Option<Arc<str>> {
+/// The fingerprint of a ClientHello message without its four bytes of handshake header. `transport` is its first letter. `None` where it breaks the format.
+pub(super) fn fingerprint(body: &[u8], transport: char) -> Option<Arc<str>> {
     let offer = Offer::read(body)?;
     let mut text = String::with_capacity(LENGTH);
-    text.push(match transport {
-        Transport::Tcp => 't',
-        Transport::Quic => 'q',
-    });
+    text.push(transport);
     text.push_str(version_code(offer.version));
     text.push(if offer.named { 'd' } else { 'i' });
     // Two digits, whatever is offered.

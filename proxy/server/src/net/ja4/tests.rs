@@ -30,7 +30,7 @@ fn body(
 }
 
 fn tcp(body: &[u8]) -> String {
-    fingerprint(body, Transport::Tcp).expect("it is well formed").to_string()
+    fingerprint(body, TCP).expect("it is well formed").to_string()
 }
 
 const CHROME_CIPHERS: [u16; 15] = [
@@ -47,7 +47,7 @@ const CHROME_ALGORITHMS: [u16; 8] = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0
 fn gives_the_description_s_example() {
     let hello = body(0x0303, &[0x0304, 0x0303], &CHROME_CIPHERS, &CHROME_EXTENSIONS, b"h2", &CHROME_ALGORITHMS);
     assert_eq!(tcp(&hello), "t13d1516h2_8daaf6152771_e5627efa2ab1");
-    assert_eq!(fingerprint(&hello, Transport::Quic).unwrap().as_ref(), "q13d1516h2_8daaf6152771_e5627efa2ab1");
+    assert_eq!(fingerprint(&hello, 'q').unwrap().as_ref(), "q13d1516h2_8daaf6152771_e5627efa2ab1");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn protocols_that_are_no_text_are_shown_as_hexadecimal() {
 fn a_broken_hello_has_none() {
     let whole = body(0x0303, &[0x0304], &CHROME_CIPHERS, &CHROME_EXTENSIONS, b"h2", &CHROME_ALGORITHMS);
     // Only where the extensions begin is it whole, as one without them.
-    let found: Vec<_> = (0..whole.len()).filter_map(|cut| fingerprint(&whole[..cut], Transport::Tcp)).collect();
+    let found: Vec<_> = (0..whole.len()).filter_map(|cut| fingerprint(&whole[..cut], TCP)).collect();
     assert_eq!(found, ["t12i150000_8daaf6152771_000000000000".into()]);
     // Three bytes of signature algorithms.
     let odd = [0, 13, 0, 5, 0, 3, 4, 3, 8];
@@ -135,5 +135,5 @@ fn a_broken_hello_has_none() {
     hello.truncate(length);
     hello.extend((odd.len() as u16).to_be_bytes());
     hello.extend(odd);
-    assert_eq!(fingerprint(&hello, Transport::Tcp), None);
+    assert_eq!(fingerprint(&hello, TCP), None);
 }
