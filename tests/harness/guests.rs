@@ -1,10 +1,8 @@
-//! Finding the guests of `tests/guests`. Included by path where the harness itself cannot be used: it needs nothing.
+//! Finding the guests of `tests/guests`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
-};
+use std::{path::PathBuf, process::Command, sync::OnceLock};
+
+use crate::repository;
 
 /// The path of the guest `name`: `good`, `hostile`, `recorder`.
 ///
@@ -22,10 +20,7 @@ pub fn path(name: &str) -> PathBuf {
 }
 
 fn build() -> PathBuf {
-    let mut root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    while !root.join("plugins/build").is_file() {
-        root = root.parent().expect("this package lies in the repository");
-    }
+    let root = repository::root();
     let folder = root.join("target/plugins/test");
     let mut command = Command::new(root.join("plugins/build"));
     command.arg("--dir").arg(root.join("tests/guests")).arg("--out").arg(&folder);

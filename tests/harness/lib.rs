@@ -11,6 +11,8 @@
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
 //! | [`plugin`] | plugins in other languages than Rust, built |
+//! | [`plugin_host`] | the host of plugins by itself, for the tests of `proxy/plugin` |
+//! | [`raw_plugin`] | core modules written by hand, with what no compiler would make |
 //! | [`registry`] | docker-registry, for modules |
 //! | [`tool`] | programs that end: curl, h2load, openssl |
 //! | [`process`] | programs that go on beside the scenario |
@@ -29,9 +31,11 @@ pub mod nameserver;
 pub mod nginx;
 pub mod origin;
 pub mod plugin;
+pub mod plugin_host;
 pub mod port;
 pub mod process;
 pub mod proxy;
+pub mod raw_plugin;
 pub mod registry;
 pub mod repository;
 pub mod scenario;

@@ -14,7 +14,7 @@ mod changes;
 mod decisions;
 mod said;
 
-use portcullis_tests::{origin::Origin, proxy::Plan, repository};
+use portcullis_tests::{guests, origin::Origin, proxy::Plan};
 
 use crate::ground::PLAIN;
 
@@ -34,9 +34,7 @@ const GRANTS: &str =
 
 /// The path of a guest.
 pub(crate) fn guest(name: &str) -> String {
-    let path = repository::root().join(format!("target/plugins/test/{name}.wasm"));
-    assert!(path.is_file(), "{} is not there: run `make plugins`", path.display());
-    path.display().to_string()
+    guests::path(name).display().to_string()
 }
 
 /// A proxy with plugins in front of `origin`.

@@ -1,12 +1,10 @@
 //! Guests that attack, each through the host as a worker uses it: how each attack ends, and that others do not notice.
 
-mod support;
-
 use std::time::Duration;
 
 use portcullis_plugin::{FailureKind, Isolation, Verdict};
 
-use crate::support::{built, built_with, exchange, fails, local, on_a_worker};
+use portcullis_tests::plugin_host::{built, built_with, exchange, fails, local, on_a_worker};
 
 const PHASES: [&str; 5] = ["request_head", "request_body", "response_head", "response_body", "log"];
 

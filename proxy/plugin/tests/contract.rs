@@ -1,7 +1,5 @@
 //! A component that was built against 0.1.0 and kept runs as it did then: every import, every phase, every kind of answer.
 
-mod support;
-
 use std::{
     rc::Rc,
     sync::{Arc, Mutex},
@@ -15,12 +13,15 @@ use portcullis_plugin::{
 };
 use tokio::sync::mpsc;
 
-use crate::support::{definition, facts, on_a_worker};
+use portcullis_tests::{
+    plugin_host::{self, definition, facts, on_a_worker},
+    repository,
+};
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
 fn fixture() -> bytes::Bytes {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/plugin-0.1.0.wasm");
+    let path = repository::root().join("tests/fixtures/plugin-0.1.0.wasm");
     std::fs::read(path).expect("the fixture is in the repository").into()
 }
 
@@ -89,10 +90,10 @@ fn what_was_built_against_0_1_0_says_what_it_is() {
 
     let mut refused = definition("kept", fixture(), "{}");
     refused.grants.http = Some(vec![]);
-    let said = Plugin::build(&support::HOST, refused.clone()).map(drop).expect_err("it knows one configuration").0;
+    let said = Plugin::build(&plugin_host::HOST, refused.clone()).map(drop).expect_err("it knows one configuration").0;
     assert!(said.contains("this is not the configuration it knows: {}"), "{said}");
     refused.grants = Grants::default();
-    assert!(Plugin::build(&support::HOST, refused).is_err(), "nothing is granted");
+    assert!(Plugin::build(&plugin_host::HOST, refused).is_err(), "nothing is granted");
 }
 
 #[test]

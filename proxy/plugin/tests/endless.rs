@@ -1,9 +1,5 @@
 //! Guests that do not let themselves be loaded. Half a minute is given to `configure`, which this program waits for.
 
-#[path = "support/raw.rs"]
-mod raw;
-mod support;
-
 use std::{
     thread,
     time::{Duration, Instant},
@@ -12,9 +8,9 @@ use std::{
 use portcullis_plugin::Plugin;
 use wasm_encoder::BlockType;
 
-use crate::{
-    raw::Raw,
-    support::{HOST, built_with, definition},
+use portcullis_tests::{
+    plugin_host::{HOST, built_with, definition},
+    raw_plugin::Raw,
 };
 
 #[test]

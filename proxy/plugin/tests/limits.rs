@@ -1,12 +1,10 @@
 //! Quotas, places and suspensions: what plugins share, and how it is kept from being used up.
 
-mod support;
-
 use std::{rc::Rc, time::Duration};
 
 use portcullis_plugin::{Definition, FailureKind, Isolation, Local, Value};
 
-use crate::support::{HOST, built, built_with, exchange, facts, fails, head, local, on_a_worker};
+use portcullis_tests::plugin_host::{HOST, built, built_with, exchange, facts, fails, head, local, on_a_worker};
 
 /// What is done a thousand times takes its time, and more of it on a busy machine.
 fn patient(definition: &mut Definition) {

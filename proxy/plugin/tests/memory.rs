@@ -3,13 +3,11 @@
 //! A hundred thousand exchanges by themselves; a million with
 //! `PORTCULLIS_EXCHANGES=1000000 cargo test --release --workspace --test memory -- --nocapture`.
 
-mod support;
-
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use portcullis_plugin::{Isolation, Local, Plugin};
 
-use crate::support::{built_with, exchange, facts, head, local, on_a_worker};
+use portcullis_tests::plugin_host::{built_with, exchange, facts, head, local, on_a_worker};
 
 /// What may be added after the first tenth, in KiB: pages that an allocator keeps. An exchange that leaves 100 bytes would add 9 MiB.
 const BOUND: u64 = 8 * 1024;

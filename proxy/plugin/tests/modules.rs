@@ -1,19 +1,15 @@
 //! Files that are no plugins, plugins of another contract, plugins that want what they were not given, and answers in bytes that no
 //! compiler makes.
 
-#[path = "support/raw.rs"]
-mod raw;
-mod support;
-
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_plugin::{FailureKind, Grants, Limits, Plugin};
 use wasm_encoder::ValType::I32;
 
-use crate::{
-    raw::{ROOM, Raw, edit, field_edit},
-    support::{HOST, definition, exchange, fails, guest, local, on_a_worker},
+use portcullis_tests::{
+    plugin_host::{HOST, definition, exchange, fails, guest, local, on_a_worker},
+    raw_plugin::{ROOM, Raw, edit, field_edit},
 };
 
 /// What the load error of `module` says.

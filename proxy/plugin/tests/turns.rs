@@ -2,8 +2,6 @@
 //!
 //! Times are of the worker's thread, as the processor counts them: what other programs do on the machine does not matter then.
 
-mod support;
-
 use std::{
     future::poll_fn,
     pin::pin,
@@ -12,7 +10,7 @@ use std::{
 
 use portcullis_plugin::{FailureKind, Verdict};
 
-use crate::support::{built, built_with, exchange, facts, head, local, on_a_worker, summary};
+use portcullis_tests::plugin_host::{built, built_with, exchange, facts, head, local, on_a_worker, summary};
 
 /// What the product promises is 5 ms. The tick that ends a turn comes from a thread of its own, which a busy machine wakes late;
 /// so the hard bound is wider, and nine of ten turns must keep the promise.

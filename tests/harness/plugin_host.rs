@@ -1,12 +1,6 @@
 //! What all tests of the host need: a host, guests from `tests/guests`, a worker of one thread, and exchanges to run through it.
 
-#![allow(dead_code, reason = "each test program uses its part")]
-
-#[path = "../../../../tests/harness/guests.rs"]
-mod guests;
-
 use std::{
-    path::PathBuf,
     rc::Rc,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -20,12 +14,14 @@ use portcullis_plugin::{
 };
 use tokio::sync::mpsc;
 
+use crate::{guests, repository};
+
 /// One host for all tests of a program, with compiled code kept between runs.
 pub static HOST: LazyLock<Arc<Host>> = LazyLock::new(host);
 
 /// A host of its own.
 pub fn host() -> Arc<Host> {
-    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache");
+    let cache = repository::root().join("target/tmp/plugin-cache");
     Host::new(Settings { cache: Some(cache), ..Settings::default() }).expect("a host")
 }
 
@@ -99,11 +95,13 @@ async fn keep(mut receiver: mpsc::Receiver<Outbound>) {
     }
 }
 
+/// Of a client, on a plain connection.
 pub fn facts() -> Facts {
     let client = "192.0.2.1:4242".parse().expect("an address");
     Facts { client, peer: client, tls: None, listener: "web".into(), route: "all".into(), request_id: "1".into() }
 }
 
+/// Ten fields of a request.
 pub fn fields() -> HeaderMap {
     let mut fields = HeaderMap::new();
     let ten = [
@@ -162,6 +160,7 @@ pub async fn exchange(local: &Rc<Local>, target: &str) -> Result<Vec<Verdict>, F
     Ok(verdicts)
 }
 
+/// Of an exchange that went well.
 pub fn summary() -> Summary<'static> {
     Summary {
         status: 200,

@@ -1,10 +1,6 @@
 //! Core modules written by hand, with what no compiler would make of the contract: each function returns a constant, and memory holds
 //! what the constants point at.
 
-#![allow(dead_code, reason = "each test program uses its part")]
-
-use std::path::Path;
-
 use bytes::Bytes;
 use wasm_encoder::{
     CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
@@ -14,9 +10,13 @@ use wasm_encoder::{
 use wit_component::StringEncoding;
 use wit_parser::Resolve;
 
+use crate::repository;
+
 /// Where [`Raw::declaration`] and [`Raw::verdict`] lie in memory, and where there is room for more.
 const DECLARATION: u32 = 0x100;
+/// Where [`Raw::verdict`] lies.
 pub const VERDICT: u32 = 0x200;
+/// Where [`Raw::room`] lies.
 pub const ROOM: u32 = 0x1000;
 
 /// The contract's files, and the name of what a plugin exports.
@@ -43,7 +43,9 @@ pub struct Raw {
     /// An import beside the contract's, by module and name, from nothing to nothing unless `import_types` says otherwise, and what the
     /// start of `request-head` does with it, being function 1.
     pub import: Option<(&'static str, &'static str)>,
+    /// What the import takes and returns.
     pub import_types: (Vec<ValType>, Vec<ValType>),
+    /// What `request-head` does first.
     pub calls: Option<fn(&mut InstructionSink<'_>)>,
     /// Elements of a table in the beginning.
     pub table: u64,
@@ -51,8 +53,9 @@ pub struct Raw {
     pub more_functions: u32,
     /// Another version of the contract.
     pub version: &'static str,
-    /// What is added to the contract's world, and packages that it takes that from.
+    /// What is added to the contract's world.
     pub world: &'static str,
+    /// Packages that `world` takes it from.
     pub packages: &'static [&'static str],
 }
 
@@ -101,7 +104,7 @@ impl Raw {
 
     fn resolve(&self) -> (Resolve, wit_parser::WorldId) {
         let folder = tempfile::tempdir().expect("a folder");
-        let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let contract = repository::root().join("wit");
         for file in std::fs::read_dir(contract).expect("the contract").flatten() {
             let text = std::fs::read_to_string(file.path()).expect("a file of the contract");
             let text = text.replace(&format!("@{VERSION}"), &format!("@{}", self.version));
