@@ -1,0 +1,1 @@
+//! Request and response bodies, read by their type into what rules look at. Pure: bytes in, values out.

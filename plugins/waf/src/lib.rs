@@ -1,0 +1,1 @@
+//! The web application firewall: SecLang rules between door and backend.

@@ -1,0 +1,1 @@
+//! Ordering, keeping, renewing and sharing certificates.
