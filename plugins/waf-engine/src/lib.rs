@@ -14,6 +14,7 @@ pub mod operator;
 pub mod pattern;
 pub mod plan;
 pub mod seclang;
+pub mod template;
 pub mod transaction;
 pub mod transform;
 pub mod world;

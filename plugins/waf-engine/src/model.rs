@@ -259,6 +259,13 @@ pub enum Piece {
         /// Lower case.
         name: Option<Arc<str>>,
     },
+    /// `%{COLLECTION:/regex/}`: the first value that the selector picks, empty if there is none.
+    Search {
+        /// Which.
+        variable: Variable,
+        /// Always a [`Selector::Regex`].
+        selector: Selector,
+    },
 }
 
 /// What a match of a link does.
