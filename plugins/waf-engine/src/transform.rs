@@ -6,6 +6,13 @@ use crate::bytes::ByteSet;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnicodeMap {}
 
+impl UnicodeMap {
+    /// Of pairs of a code point and the byte that it looks like.
+    pub fn from_pairs(_pairs: impl IntoIterator<Item = (u32, u8)>) -> Self {
+        Self {}
+    }
+}
+
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transformation {
