@@ -20,6 +20,7 @@ mod clock;
 mod evaluate;
 mod fill;
 mod persistent;
+pub(crate) mod record;
 mod store;
 mod variables;
 

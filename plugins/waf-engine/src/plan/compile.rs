@@ -1,7 +1,7 @@
 //! From the model to the plan.
 
 use super::{Exclusion, Link, Plan, Rule, Select, Step, Target, bits::Bits, candidates::Candidates, names::Names};
-use crate::model::{self, Action, Ctl, Entry, IdRange, RuleSet, Skip, Variable};
+use crate::model::{self, Action, Ctl, Entry, IdRange, RuleSet, Selector, Skip, Variable};
 
 pub(super) fn compile(rules: &RuleSet) -> Plan {
     let mut compiler = Compiler {
@@ -86,7 +86,11 @@ impl Compiler<'_> {
             }
             if target.count {
                 except.clear();
-            } else if except.iter().any(|select| matches!(select, Select::All)) {
+            } else if except.iter().any(|select| match (select, &target.selector) {
+                (Select::All, _) => true,
+                (Select::XPath(excluded), Selector::XPath(path)) => excluded == path,
+                _ => false,
+            }) {
                 continue;
             }
             targets.push(Target {
