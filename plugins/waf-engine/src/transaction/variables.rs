@@ -256,7 +256,7 @@ impl Transaction {
             return at;
         }
         let mut texts = Vec::new();
-        self.parsed.xml.select(self.arena.bytes(self.body), path, |text| texts.push(text.to_vec()));
+        self.parsed.xml.select(path, |text| texts.push(text.to_vec()));
         let nodes = texts.iter().map(|text| self.arena.value(text)).collect();
         self.has_pinned = true;
         self.xml.push((path.clone(), nodes));
@@ -481,7 +481,7 @@ impl Transaction {
             return None;
         }
         let mut first = None;
-        self.parsed.xml.select(self.arena.bytes(self.body), &XPath::Elements, |text| {
+        self.parsed.xml.select(&XPath::Elements, |text| {
             first.get_or_insert_with(|| text.to_vec());
         });
         first.map(Cow::Owned)
