@@ -16,10 +16,12 @@ use crate::{
 mod act;
 mod arena;
 mod audit;
+mod candidates;
 mod clock;
 mod evaluate;
 mod fill;
 mod persistent;
+pub(crate) mod record;
 mod store;
 mod variables;
 
@@ -191,6 +193,19 @@ pub struct Look {
     pub matched: bool,
 }
 
+/// What a rule has cost since [`Transaction::measure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// The rule's id; 0 stands for finding out which rules to visit.
+    pub rule: u64,
+    /// How often it was evaluated.
+    pub visits: u64,
+    /// How often it matched.
+    pub matches: u64,
+    /// By the clock of [`World::now`].
+    pub nanoseconds: u64,
+}
+
 /// What the audit log must not show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mask {
@@ -221,6 +236,7 @@ pub struct Transaction {
     intervention: Option<Intervention>,
     allowed: Option<AllowScope>,
     looks: Option<Vec<Look>>,
+    costs: Option<Vec<Cost>>,
 
     arena: Arena,
     singles: Box<[NodeId]>,
@@ -260,6 +276,9 @@ pub struct Transaction {
     has_pinned: bool,
     items: Vec<Item>,
     found: Found,
+    /// Rules to visit in this phase.
+    visit: Bits,
+    lower: Vec<u8>,
 
     /// Rules that `ctl` has removed.
     removed: Bits,
@@ -291,6 +310,7 @@ impl Transaction {
             intervention: None,
             allowed: None,
             looks: None,
+            costs: None,
             arena: Arena::default(),
             singles: vec![NodeId::NONE; Variable::ALL.len()].into(),
             lists: Default::default(),
@@ -319,6 +339,8 @@ impl Transaction {
             has_pinned: false,
             items: Vec::new(),
             found: Found::default(),
+            visit: Bits::none(rules),
+            lower: Vec::new(),
             removed: Bits::none(rules),
             excluding: Bits::none(rules),
             exclusions: Vec::new(),
@@ -395,6 +417,16 @@ impl Transaction {
     /// The questions since [`watch`](Self::watch), in order; at most 200,000 of them.
     pub fn looks(&self) -> &[Look] {
         self.looks.as_deref().unwrap_or_default()
+    }
+
+    /// Measures from now on what each rule costs, by [`World::now`]. Goes on after [`restart`](Self::restart), and adds up.
+    pub fn measure(&mut self) {
+        self.costs.get_or_insert_default();
+    }
+
+    /// What rules have cost since [`measure`](Self::measure), in the order of the files; those never visited cost nothing.
+    pub fn costs(&self) -> &[Cost] {
+        self.costs.as_deref().unwrap_or_default()
     }
 
     /// Phase 1.

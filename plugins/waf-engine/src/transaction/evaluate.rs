@@ -6,7 +6,7 @@ use crate::{
     model::{self, AllowScope, Disruptive, Mode, Phase, Template},
     plan,
     transaction::{
-        Cx, Decision, Intervention, Look, Match, Transaction,
+        Cost, Cx, Decision, Intervention, Look, Match, Transaction,
         arena::{Mark, NodeId},
         variables::Item,
     },
@@ -30,16 +30,27 @@ impl Transaction {
             Some(AllowScope::Request) if phase <= Phase::RequestBody => return Decision::Pass,
             _ => self.allowed = None,
         }
-        let order = &cx.engine.plan.phases[phase as usize - 1];
-        let mut at = 0;
-        while let Some(&index) = order.get(at) {
-            at += 1;
-            let index = index as usize;
-            if self.removed.contains(index) || !self.run_rule(cx, index) {
+        let began = self.clock(cx);
+        if cx.engine.plain {
+            self.visit.copy(&cx.engine.plan.phases[phase as usize - 1]);
+        } else {
+            self.find_candidates(cx, phase);
+        }
+        self.charge(cx, None, began, false);
+        let mut next = 0;
+        while let Some(index) = self.visit.next(next) {
+            next = index + 1;
+            if self.removed.contains(index) {
+                continue;
+            }
+            let began = self.clock(cx);
+            let held = self.run_rule(cx, index);
+            self.charge(cx, Some(index), began, held);
+            if !held {
                 continue;
             }
             if let Some(jump) = cx.engine.plan.rules[index].jump {
-                at = jump as usize;
+                next = jump as usize;
             }
             if self.mode == Mode::Off || self.allowed.is_some() {
                 break;
@@ -51,6 +62,24 @@ impl Transaction {
             }
         }
         Decision::Pass
+    }
+
+    fn clock(&self, cx: &Cx<'_>) -> Option<u64> {
+        self.costs.is_some().then(|| cx.world.now())
+    }
+
+    /// Adds the time since `began` to what a rule has cost, or the choice of rules.
+    fn charge(&mut self, cx: &Cx<'_>, index: Option<usize>, began: Option<u64>, held: bool) {
+        let (Some(costs), Some(began)) = (&mut self.costs, began) else { return };
+        let count = cx.engine.plan.rules.len();
+        if costs.len() != count + 1 {
+            let ids = (0..count).map(|index| cx.engine.rule(index).id).chain([0]);
+            *costs = ids.map(|rule| Cost { rule, visits: 0, matches: 0, nanoseconds: 0 }).collect();
+        }
+        let cost = &mut costs[index.unwrap_or(count)];
+        cost.visits += 1;
+        cost.matches += u64::from(held);
+        cost.nanoseconds += cx.world.now().saturating_sub(began);
     }
 
     /// One rule with all its links. Whether all matched.

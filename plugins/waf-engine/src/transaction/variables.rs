@@ -25,7 +25,7 @@ pub(super) struct Item {
 }
 
 /// Where a variable has its values.
-enum Source {
+pub(super) enum Source {
     /// Entries; of `..._NAMES`, their names.
     Lists {
         lists: &'static [List],
@@ -46,7 +46,7 @@ enum Source {
     Nothing,
 }
 
-fn source(variable: Variable) -> Source {
+pub(super) fn source(variable: Variable) -> Source {
     const ARGS: &[List] = &[List::ArgsGet, List::ArgsPost, List::ArgsOther];
     let values = |lists| Source::Lists { lists, names: false };
     let names = |lists| Source::Lists { lists, names: true };
@@ -246,18 +246,21 @@ impl Transaction {
         if !self.has_xml {
             return;
         }
-        let at = match self.xml.iter().position(|(known, _)| known == path) {
-            Some(at) => at,
-            None => {
-                let mut texts = Vec::new();
-                self.parsed.xml.select(path, |text| texts.push(text.to_vec()));
-                let nodes = texts.iter().map(|text| self.arena.value(text)).collect();
-                self.has_pinned = true;
-                self.xml.push((path.clone(), nodes));
-                self.xml.len() - 1
-            }
-        };
+        let at = self.xml_nodes(path);
         items.extend(self.xml[at].1.iter().map(|node| Item { node: *node, variable: Variable::Xml, name: None }));
+    }
+
+    /// The place among [`Transaction::xml`] of what a path picks.
+    pub(super) fn xml_nodes(&mut self, path: &XPath) -> usize {
+        if let Some(at) = self.xml.iter().position(|(known, _)| known == path) {
+            return at;
+        }
+        let mut texts = Vec::new();
+        self.parsed.xml.select(path, |text| texts.push(text.to_vec()));
+        let nodes = texts.iter().map(|text| self.arena.value(text)).collect();
+        self.has_pinned = true;
+        self.xml.push((path.clone(), nodes));
+        self.xml.len() - 1
     }
 
     /// A value for the rule at hand only.
