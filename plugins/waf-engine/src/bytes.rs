@@ -41,4 +41,41 @@ impl ByteSet {
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// All 256.
+    pub const ALL: Self = Self([u64::MAX; 4]);
+
+    /// Those from `first` to `last`, both included.
+    pub const fn range(first: u8, last: u8) -> Self {
+        let mut set = Self::EMPTY;
+        let mut byte = first as usize;
+        while byte <= last as usize {
+            set.insert(byte as u8);
+            byte += 1;
+        }
+        set
+    }
+
+    /// Those of both together.
+    pub const fn union(&self, other: &Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
+    }
+
+    /// Those that are not there.
+    pub const fn complement(&self) -> Self {
+        let a = self.0;
+        Self([!a[0], !a[1], !a[2], !a[3]])
+    }
+
+    /// Whether there is none that `other` lacks.
+    pub const fn within(&self, other: &Self) -> bool {
+        !self.meets(&other.complement())
+    }
+
+    /// From the smallest to the greatest.
+    pub fn iter(&self) -> impl Iterator<Item = u8> + use<> {
+        let set = *self;
+        (0..=u8::MAX).filter(move |&byte| set.contains(byte))
+    }
 }

@@ -162,7 +162,7 @@ impl Eq for Selector {}
 /// The XPath expressions that rules use. Others are load errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum XPath {
-    /// `/*` or `//*`: the text of every element, each by itself.
+    /// `/*`: the document's text, all of it as one value (the string value of the root element).
     Elements,
     /// `//@*`: every attribute's value.
     Attributes,
@@ -258,6 +258,13 @@ pub enum Piece {
         variable: Variable,
         /// Lower case.
         name: Option<Arc<str>>,
+    },
+    /// `%{COLLECTION:/regex/}`: the first value that the selector picks, empty if there is none.
+    Search {
+        /// Which.
+        variable: Variable,
+        /// Always a [`Selector::Regex`].
+        selector: Selector,
     },
 }
 
@@ -477,6 +484,8 @@ pub struct Settings {
     pub request_body_json_depth_limit: u32,
     pub arguments_limit: u32,
     pub argument_separator: u8,
+    /// `SecUploadKeepFiles On`: nothing is kept; it makes `SecUploadFileLimit` count.
+    pub upload_keep_files: bool,
     /// `SecUploadFileLimit`.
     pub upload_file_limit: u32,
     pub response_body_access: bool,
@@ -515,6 +524,7 @@ impl Default for Settings {
             request_body_json_depth_limit: 10_000,
             arguments_limit: 1000,
             argument_separator: b'&',
+            upload_keep_files: false,
             upload_file_limit: 100,
             response_body_access: false,
             response_body_limit: 524_288,
