@@ -45,7 +45,7 @@ pub enum Phase {
 /// A `SecRule` or `SecAction` with the rules chained to it.
 #[derive(Debug)]
 pub struct Rule {
-    /// Unique.
+    /// Unique; 0 for a `SecAction` without an id, of which there may be several.
     pub id: u64,
     /// Of the whole chain.
     pub phase: Phase,
@@ -477,6 +477,7 @@ pub enum LimitAction {
 #[allow(missing_docs)]
 pub struct Settings {
     pub mode: Mode,
+    /// As in libmodsecurity, bodies are looked at where nothing is written.
     pub request_body_access: bool,
     pub request_body_limit: u64,
     pub request_body_no_files_limit: u64,
@@ -517,7 +518,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             mode: Mode::Off,
-            request_body_access: false,
+            request_body_access: true,
             request_body_limit: 134_217_728,
             request_body_no_files_limit: 131_072,
             request_body_limit_action: LimitAction::Reject,
@@ -537,7 +538,7 @@ impl Default for Settings {
             backtrack_limit: 100_000,
             collection_timeout: 3600,
             component_signatures: Vec::new(),
-            web_app_id: "default".into(),
+            web_app_id: "".into(),
             unicode_map: None,
             cookie_separator: b';',
         }
