@@ -477,6 +477,7 @@ pub enum LimitAction {
 #[allow(missing_docs)]
 pub struct Settings {
     pub mode: Mode,
+    /// As in libmodsecurity, bodies are looked at where nothing is written.
     pub request_body_access: bool,
     pub request_body_limit: u64,
     pub request_body_no_files_limit: u64,
@@ -517,7 +518,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             mode: Mode::Off,
-            request_body_access: false,
+            request_body_access: true,
             request_body_limit: 134_217_728,
             request_body_no_files_limit: 131_072,
             request_body_limit_action: LimitAction::Reject,

@@ -8,10 +8,13 @@ use crate::{
 };
 
 pub(crate) mod bits;
+pub(crate) mod candidates;
 mod compile;
 pub(crate) mod names;
+mod prefilter;
 
 use bits::Bits;
+use candidates::Candidates;
 use names::Names;
 
 /// The plan of a rule set. Indexes into it stay valid for as long as it lives.
@@ -19,8 +22,10 @@ use names::Names;
 pub(crate) struct Plan {
     /// All rules in the order of the files.
     pub rules: Vec<Rule>,
-    /// Which of them run in each phase, in order.
-    pub phases: [Vec<u32>; 5],
+    /// Which of them run in each phase.
+    pub phases: [Bits; 5],
+    /// Which of them to visit.
+    pub candidates: Candidates,
     /// The names of `TX` that rules know.
     pub names: Names,
     /// What the `ruleRemoveBy...` of the rules remove: rules.
@@ -38,7 +43,7 @@ pub(crate) struct Rule {
     pub entry: usize,
     /// As many as the model's.
     pub links: Box<[Link]>,
-    /// Where to go on in the phase after a match of all links.
+    /// At which rule to go on in the phase after a match of all links.
     pub jump: Option<u32>,
 }
 

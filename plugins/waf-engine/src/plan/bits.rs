@@ -25,13 +25,26 @@ impl Bits {
         }
     }
 
+    /// Adds what is in both.
+    pub fn add_common(&mut self, other: &Self, words: &[u64]) {
+        for ((mine, theirs), word) in self.0.iter_mut().zip(&other.0).zip(words) {
+            *mine |= theirs & word;
+        }
+    }
+
+    /// Becomes the same as `other`, which has the same bound.
+    pub fn copy(&mut self, other: &Self) {
+        self.0.copy_from_slice(&other.0);
+    }
+
+    /// How many words of 64 members there are.
+    pub fn words(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes all out.
     pub fn clear(&mut self) {
         self.0.fill(0);
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
     }
 
     /// The lowest member that is at least `from`.
@@ -65,6 +78,6 @@ mod tests {
         assert_eq!(found, [0, 63, 64, 199]);
         assert!(!bits.contains(1) && bits.contains(63));
         bits.clear();
-        assert!(bits.is_empty() && bits.next(0).is_none());
+        assert_eq!(bits.next(0), None);
     }
 }

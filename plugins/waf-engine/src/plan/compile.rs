@@ -1,7 +1,7 @@
 //! From the model to the plan.
 
-use super::{Exclusion, Link, Plan, Rule, Select, Step, Target, bits::Bits, names::Names};
-use crate::model::{self, Action, Ctl, Entry, IdRange, RuleSet, Skip, Variable};
+use super::{Exclusion, Link, Plan, Rule, Select, Step, Target, bits::Bits, candidates::Candidates, names::Names};
+use crate::model::{self, Action, Ctl, Entry, IdRange, RuleSet, Selector, Skip, Variable};
 
 pub(super) fn compile(rules: &RuleSet) -> Plan {
     let mut compiler = Compiler {
@@ -18,23 +18,28 @@ pub(super) fn compile(rules: &RuleSet) -> Plan {
         exclusions: Vec::new(),
         persistent: Vec::new(),
     };
-    let mut phases: [Vec<u32>; 5] = Default::default();
+    let mut orders: [Vec<u32>; 5] = Default::default();
     let mut planned = Vec::with_capacity(compiler.rules.len());
     for (entry, known) in rules.entries.iter().enumerate() {
         if let Entry::Rule(rule) = known {
-            phases[rule.phase as usize - 1].push(planned.len() as u32);
+            orders[rule.phase as usize - 1].push(planned.len() as u32);
             let links = rule.links.iter().map(|link| compiler.link(link)).collect();
             planned.push(Rule { entry, links, jump: None });
         }
     }
-    for (phase, order) in phases.iter().enumerate() {
+    for (phase, order) in orders.iter().enumerate() {
         jumps(rules, phase, order, &mut planned);
     }
+    let mut phases: [Bits; 5] = std::array::from_fn(|_| Bits::none(planned.len()));
+    for (phase, order) in phases.iter_mut().zip(&orders) {
+        order.iter().for_each(|index| phase.insert(*index as usize));
+    }
+    let candidates = Candidates::new(&compiler.rules);
     let Compiler { names, removals, exclusions, persistent, .. } = compiler;
-    Plan { rules: planned, phases, names, removals, exclusions, persistent }
+    Plan { rules: planned, phases, candidates, names, removals, exclusions, persistent }
 }
 
-/// Resolves `skip` and `skipAfter` of one phase. A place that is not found is the phase's end.
+/// Resolves `skip` and `skipAfter` of one phase, whose rules are `order`. A place that is not found is the phase's end.
 fn jumps(rules: &RuleSet, phase: usize, order: &[u32], planned: &mut [Rule]) {
     // The last marker of each name behind the rule at hand, and rules by id: filled from the end.
     let mut places = std::collections::HashMap::<String, u32>::new();
@@ -49,9 +54,12 @@ fn jumps(rules: &RuleSet, phase: usize, order: &[u32], planned: &mut [Rule]) {
                 at -= 1;
                 let own = &mut planned[order[at] as usize];
                 debug_assert_eq!(own.entry, index);
-                own.jump = rule.skip.as_ref().map(|skip| match skip {
-                    Skip::After(name) => places.get(&**name).copied().unwrap_or(order.len() as u32),
-                    Skip::Rules(count) => after.saturating_add(*count).min(order.len() as u32),
+                own.jump = rule.skip.as_ref().map(|skip| {
+                    let place = match skip {
+                        Skip::After(name) => places.get(&**name).copied(),
+                        Skip::Rules(count) => Some(after.saturating_add(*count)),
+                    };
+                    place.and_then(|place| order.get(place as usize).copied()).unwrap_or(u32::MAX)
                 });
                 places.insert(rule.id.to_string(), after);
             }
@@ -78,7 +86,11 @@ impl Compiler<'_> {
             }
             if target.count {
                 except.clear();
-            } else if except.iter().any(|select| matches!(select, Select::All)) {
+            } else if except.iter().any(|select| match (select, &target.selector) {
+                (Select::All, _) => true,
+                (Select::XPath(excluded), Selector::XPath(path)) => excluded == path,
+                _ => false,
+            }) {
                 continue;
             }
             targets.push(Target {

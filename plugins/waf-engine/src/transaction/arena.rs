@@ -30,6 +30,7 @@ impl NodeId {
 }
 
 const NO_EDGE: u32 = u32::MAX;
+const UNKNOWN: u32 = u32::MAX;
 
 /// Beyond this much, what transformations make is forgotten at the end of each rule.
 const BUDGET: usize = 4 << 20;
@@ -41,6 +42,8 @@ struct Node {
     /// Valid if `known`.
     present: ByteSet,
     known: bool,
+    /// Where the words of the rules that may match it begin among [`Arena::allowed`].
+    allowed: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +60,7 @@ pub(crate) struct Mark {
     bytes: usize,
     nodes: usize,
     edges: usize,
+    allowed: usize,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +69,7 @@ pub(crate) struct Arena {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
     scratch: Vec<u8>,
+    allowed: Vec<u64>,
     /// What the request itself takes: not counted against the budget.
     base: usize,
 }
@@ -74,6 +79,7 @@ impl Arena {
         self.bytes.clear();
         self.nodes.clear();
         self.edges.clear();
+        self.allowed.clear();
         self.base = 0;
     }
 
@@ -97,7 +103,7 @@ impl Arena {
     /// A value of bytes that are kept already.
     pub fn node(&mut self, span: Span) -> NodeId {
         let id = NodeId(self.nodes.len() as u32);
-        self.nodes.push(Node { span, first_edge: NO_EDGE, present: ByteSet::EMPTY, known: false });
+        self.nodes.push(Node { span, first_edge: NO_EDGE, present: ByteSet::EMPTY, known: false, allowed: UNKNOWN });
         id
     }
 
@@ -136,6 +142,21 @@ impl Arena {
         self.nodes[at].present
     }
 
+    /// Which rules' operators may match a value: words of a set that `scan` fills for values that were not asked for before.
+    pub fn allowed(&mut self, node: NodeId, words: usize, scan: impl FnOnce(&[u8], &ByteSet, &mut [u64])) -> &[u64] {
+        let known = self.nodes[node.index()].allowed;
+        if known != UNKNOWN {
+            return &self.allowed[known as usize..][..words];
+        }
+        let present = self.present(node);
+        let at = self.allowed.len();
+        self.allowed.resize(at + words, 0);
+        let span = self.nodes[node.index()].span;
+        scan(&self.bytes[span.start as usize..][..span.len as usize], &present, &mut self.allowed[at..]);
+        self.nodes[node.index()].allowed = at as u32;
+        &self.allowed[at..]
+    }
+
     /// What a transformation makes of a value: the same value, where it changes nothing.
     pub fn transform(&mut self, node: NodeId, transformation: Transformation, map: Option<&UnicodeMap>) -> NodeId {
         let mut edge = self.nodes[node.index()].first_edge;
@@ -166,7 +187,7 @@ impl Arena {
     }
 
     pub fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), nodes: self.nodes.len(), edges: self.edges.len() }
+        Mark { bytes: self.bytes.len(), nodes: self.nodes.len(), edges: self.edges.len(), allowed: self.allowed.len() }
     }
 
     /// From here on, what is there belongs to the request.
@@ -190,6 +211,14 @@ impl Arena {
                 && edge.from.index() < mark.nodes
             {
                 self.nodes[edge.from.index()].first_edge = edge.next;
+            }
+        }
+        if self.allowed.len() > mark.allowed {
+            self.allowed.truncate(mark.allowed);
+            for node in self.nodes.iter_mut().take(mark.nodes) {
+                if node.allowed != UNKNOWN && node.allowed as usize >= mark.allowed {
+                    node.allowed = UNKNOWN;
+                }
             }
         }
         self.nodes.truncate(mark.nodes);

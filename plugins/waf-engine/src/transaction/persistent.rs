@@ -91,6 +91,22 @@ impl Opened {
         }
     }
 
+    /// `deprecatevar`: takes `by` for each `seconds` since the last time, not below 0. The time is kept beside the value.
+    pub fn deprecate(&self, world: &dyn World, lower: &[u8], by: i64, seconds: i64) {
+        let (Some(value), true) = (self.get(world, lower), by > 0 && seconds > 0) else { return };
+        let now = i64::try_from(world.now() / 1_000_000_000).unwrap_or(i64::MAX);
+        let since_key = format!("{}%since", self.key_of(lower));
+        let since = world.get(&since_key).map(|since| number(&since));
+        let periods = since.map_or(0, |since| now.saturating_sub(since).max(0) / seconds);
+        if since.is_none() || periods > 0 {
+            world.set(&since_key, now.to_string().as_bytes(), self.ttl_ms);
+        }
+        if periods > 0 {
+            let taken = by.saturating_mul(periods).min(number(&value).max(0));
+            self.add(world, lower, -taken);
+        }
+    }
+
     /// Remembers a name that the rules do not write out.
     pub fn list(&self, world: &dyn World, lower: &[u8], known: &[Box<str>]) {
         if lower.contains(&b'\n') || known.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(lower)) {
@@ -126,7 +142,9 @@ fn escape(out: &mut String, bytes: &[u8]) {
     for &byte in bytes {
         if out.len() >= LONGEST_KEY {
             // The rest as a number: different texts keep different keys, as far as 64 bits go.
-            let rest = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+            let rest = bytes
+                .iter()
+                .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
             let _ = write!(out, "%%{rest:016x}");
             return;
         }
@@ -138,4 +156,3 @@ fn escape(out: &mut String, bytes: &[u8]) {
         }
     }
 }
-

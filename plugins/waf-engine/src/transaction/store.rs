@@ -79,11 +79,10 @@ impl Store {
             return self.set_slot(slot, value);
         }
         let value = value[..value.len().min(LONGEST)].to_vec();
+        let room = self.others.len() < MOST_NAMES && name.len() <= LONGEST;
         match self.others.iter_mut().find(|other| other.lower == lower) {
             Some(other) => other.value = value,
-            None if self.others.len() < MOST_NAMES && name.len() <= LONGEST => {
-                self.others.push(Other { lower, shown: name.to_vec(), value });
-            }
+            None if room => self.others.push(Other { lower, shown: name.to_vec(), value }),
             None => {}
         }
     }
