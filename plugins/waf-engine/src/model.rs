@@ -45,7 +45,7 @@ pub enum Phase {
 /// A `SecRule` or `SecAction` with the rules chained to it.
 #[derive(Debug)]
 pub struct Rule {
-    /// Unique.
+    /// Unique; 0 for a `SecAction` without an id, of which there may be several.
     pub id: u64,
     /// Of the whole chain.
     pub phase: Phase,
@@ -538,7 +538,7 @@ impl Default for Settings {
             backtrack_limit: 100_000,
             collection_timeout: 3600,
             component_signatures: Vec::new(),
-            web_app_id: "default".into(),
+            web_app_id: "".into(),
             unicode_map: None,
             cookie_separator: b';',
         }

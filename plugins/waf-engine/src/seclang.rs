@@ -83,8 +83,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Reads a file, or all files that match a pattern with `*`, `?` or `[...]`, in the order of their names.
-    #[must_use]
-    pub fn file(mut self, pattern: &str) -> Self {
+    pub fn file(&mut self, pattern: &str) -> &mut Self {
         let from = Location { file: pattern.into(), line: 1 };
         if let Err(why) = self.include(pattern, false, &from) {
             self.report.at(&from, pattern, why);
@@ -94,11 +93,10 @@ impl<'a> Loader<'a> {
 
     /// Reads text. `name` stands in the place of a file's name in messages; files that the text names begin at the beginning of
     /// [`Files`].
-    #[must_use]
-    pub fn text(mut self, name: &str, text: &str) -> Self {
+    pub fn text(&mut self, name: &str, text: &[u8]) -> &mut Self {
         let name: Arc<str> = name.into();
         match self.budget.take(text.len()) {
-            Ok(()) => self.read(&name, &Arc::from(""), text.as_bytes()),
+            Ok(()) => self.read(&name, &Arc::from(""), text),
             Err(why) => self.report.at(&Location { file: name, line: 1 }, "", why),
         }
         self
@@ -106,8 +104,7 @@ impl<'a> Loader<'a> {
 
     /// Adds the exceptions of a route: rules that are judged before all others. See [`exception::seclang`] for their text; their ids
     /// go on from where those of the last route ended.
-    #[must_use]
-    pub fn exceptions(mut self, route: &str, exceptions: &[Exception]) -> Self {
+    pub fn exceptions(&mut self, route: &str, exceptions: &[Exception]) -> &mut Self {
         let name: Arc<str> = format!("exceptions of route {route}").into();
         self.report.begin(&name);
         match exception::seclang(route, exceptions, self.next_exception) {
@@ -267,11 +264,11 @@ impl<'a> Loader<'a> {
             return;
         };
         let path = include::join(folder, file);
-        let pairs = self.files.read(&path).and_then(|bytes| {
+        let map = self.files.read(&path).and_then(|bytes| {
             self.budget.take(bytes.len())?;
             UnicodeMap::parse(&bytes, page)
         });
-        match pairs {
+        match map {
             Ok(map) => self.settings.unicode_map = Some(Arc::new(map)),
             Err(why) => {
                 self.report.at(location, file, format!("the Unicode map {} cannot be used: {why}", clip(&path)))

@@ -206,48 +206,6 @@ const NAMES: &[&str] = &[
     "xmlns",
 ];
 
-/// The manual's transformations, for the nearest one.
-const TRANSFORMATIONS: &[&str] = &[
-    "base64Decode",
-    "base64DecodeExt",
-    "base64Encode",
-    "cmdLine",
-    "compressWhitespace",
-    "cssDecode",
-    "escapeSeqDecode",
-    "hexDecode",
-    "hexEncode",
-    "htmlEntityDecode",
-    "jsDecode",
-    "length",
-    "lowercase",
-    "md5",
-    "none",
-    "normalisePath",
-    "normalizePath",
-    "normalisePathWin",
-    "normalizePathWin",
-    "parityEven7bit",
-    "parityOdd7bit",
-    "parityZero7bit",
-    "removeComments",
-    "removeCommentsChar",
-    "removeNulls",
-    "removeWhitespace",
-    "replaceComments",
-    "replaceNulls",
-    "sha1",
-    "sqlHexDecode",
-    "trim",
-    "trimLeft",
-    "trimRight",
-    "uppercase",
-    "urlDecode",
-    "urlDecodeUni",
-    "urlEncode",
-    "utf8toUnicode",
-];
-
 /// Reads a list. Mistakes are collected; what is right is returned.
 pub(super) fn list(word: Word<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Item> {
     let mut items = Vec::new();
@@ -408,7 +366,7 @@ fn transformation(written: &Written<'_>) -> Result<Item, Mistake> {
         Some(transformation) => Ok(Item::Transformation(transformation)),
         None => Err(value
             .mistake(format!("there is no transformation {}", clip(value.text)))
-            .near(TRANSFORMATIONS.iter().copied())),
+            .near(Transformation::ALL.iter().map(|known| known.name()).chain(["none"]))),
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn entries(draft: Draft, files: &dyn Files, backtrack_limit: u64, rep
     for entry in entries {
         match entry {
             Entry::Gone => {}
-            Entry::Marker(_, name) => out.push(model::Entry::Marker(name)),
+            Entry::Marker(name) => out.push(model::Entry::Marker(name)),
             Entry::Chain(chain) => {
                 let default = defaults.get(&chain.phase);
                 let maker = Maker { files, backtrack_limit, id: chain.id };
@@ -176,23 +176,19 @@ impl Maker<'_> {
         let operator = match Operator::new(&name, &argument, &making) {
             Ok(operator) => operator,
             Err(why) => {
+                let is_known = OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(&name));
                 report.problem(Problem {
                     location: location.clone(),
                     column: None,
                     word: format!("@{}", clip(&name)),
                     text: format!("in rule {}: {why}", self.id),
-                    nearest: nearest(&name, OPERATORS.iter().copied())
-                        .filter(|known| !known.eq_ignore_ascii_case(&name)),
+                    nearest: if is_known { None } else { nearest(&name, OPERATORS.iter().copied()) },
                 });
                 return None;
             }
         };
-        if ["geoLookup", "rbl"].iter().any(|never| never.eq_ignore_ascii_case(&name)) {
-            report.note(
-                location,
-                NoteKind::NeverMatches,
-                format!("@{name} of rule {} never matches: the proxy has no such database and asks no lists", self.id),
-            );
+        if let Some(why) = operator.note() {
+            report.note(location, NoteKind::NeverMatches, format!("@{name} of rule {}: {why}", self.id));
         }
         Some(model::Condition { negated, operator, name: (*name).into(), argument: (*argument).into() })
     }

@@ -75,7 +75,7 @@ impl Chain {
 #[derive(Debug)]
 pub(super) enum Entry {
     Chain(Chain),
-    Marker(Location, Arc<str>),
+    Marker(Arc<str>),
     /// A rule that was taken away.
     Gone,
 }
@@ -174,6 +174,12 @@ impl Draft {
                 _ => {}
             }
         }
+        if id.is_none() && link.condition.is_none() {
+            // As in libmodsecurity, where an action without an id can neither be removed nor excepted.
+            let text = "the SecAction has no id: nothing can refer to it, write id:NUMBER among its actions";
+            report.note(&link.location, NoteKind::Suspicious, text);
+            return self.push(Chain { id: 0, phase, links: vec![link] }, report);
+        }
         let Some(id) = id else {
             report.at(&link.location, "", "the rule has no id: write id:NUMBER among its actions");
             return false;
@@ -186,12 +192,16 @@ impl Draft {
             );
             return false;
         }
-        if self.is_full(&link.location, report) {
-            return false;
-        }
         self.ids.insert(id, link.location.clone());
-        self.entries.push(Entry::Chain(Chain { id, phase, links: vec![link] }));
-        true
+        self.push(Chain { id, phase, links: vec![link] }, report)
+    }
+
+    fn push(&mut self, chain: Chain, report: &mut Report) -> bool {
+        let full = chain.links.first().is_some_and(|head| self.is_full(&head.location, report));
+        if !full {
+            self.entries.push(Entry::Chain(chain));
+        }
+        !full
     }
 
     fn is_full(&self, location: &Location, report: &mut Report) -> bool {
@@ -208,7 +218,7 @@ impl Draft {
     pub fn marker(&mut self, name: &str, location: &Location, report: &mut Report) {
         self.end_chain("a SecMarker", report);
         if !self.is_full(location, report) {
-            self.entries.push(Entry::Marker(location.clone(), name.into()));
+            self.entries.push(Entry::Marker(name.into()));
         }
     }
 

@@ -162,7 +162,9 @@ impl Index {
         let mut index = Self { ids: BTreeMap::new(), tags: HashMap::new(), messages: HashMap::new() };
         for (at, entry) in draft.entries.iter().enumerate() {
             let Entry::Chain(chain) = entry else { continue };
-            index.ids.insert(chain.id, at);
+            if chain.id > 0 {
+                index.ids.insert(chain.id, at);
+            }
             for tag in chain.tags() {
                 index.tags.entry(tag.to_owned()).or_default().push(at);
             }
