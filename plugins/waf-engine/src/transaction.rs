@@ -21,7 +21,6 @@ mod clock;
 mod evaluate;
 mod fill;
 mod persistent;
-pub(crate) mod record;
 mod store;
 mod variables;
 
