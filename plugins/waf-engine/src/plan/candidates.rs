@@ -194,15 +194,82 @@ impl Class {
     }
 }
 
-/// The bytes without which no transformation of the chain changes a value.
+/// Bytes without which no transformation of the chain changes a value: as few and as rare ones as come easily.
+///
+/// Each byte is left out if values of all those left out so far stay as they are. That is right because a transformation that can
+/// change values of some bytes can change values of more bytes, too (`could_change` never turns false as bytes are added).
 fn triggers(chain: &[Transformation]) -> ByteSet {
-    let mut triggers = ByteSet::EMPTY;
-    for byte in 0..=255u8 {
-        let mut only = ByteSet::EMPTY;
-        only.insert(byte);
-        if chain.iter().any(|transformation| transformation.could_change(&only)) {
-            triggers.insert(byte);
+    let common = b"etaoinshrdlcumwfgypbvkjxqzETAOINSHRDLCUMWFGYPBVKJXQZ0123456789/.-_ =:;,&()";
+    let mut without = ByteSet::EMPTY;
+    for byte in common.iter().copied().chain(0..=255) {
+        let mut more = without;
+        more.insert(byte);
+        if !chain.iter().any(|transformation| transformation.could_change(&more)) {
+            without = more;
         }
     }
-    triggers
+    without.complement()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: &[Transformation] = &[
+        Transformation::Base64Decode,
+        Transformation::CmdLine,
+        Transformation::CompressWhitespace,
+        Transformation::CssDecode,
+        Transformation::EscapeSeqDecode,
+        Transformation::HtmlEntityDecode,
+        Transformation::JsDecode,
+        Transformation::Length,
+        Transformation::Lowercase,
+        Transformation::NormalizePath,
+        Transformation::NormalizePathWin,
+        Transformation::RemoveComments,
+        Transformation::RemoveCommentsChar,
+        Transformation::RemoveNulls,
+        Transformation::RemoveWhitespace,
+        Transformation::ReplaceComments,
+        Transformation::ReplaceNulls,
+        Transformation::SqlHexDecode,
+        Transformation::Trim,
+        Transformation::Uppercase,
+        Transformation::UrlDecode,
+        Transformation::UrlDecodeUni,
+        Transformation::UrlEncode,
+        Transformation::Utf8ToUnicode,
+    ];
+
+    #[test]
+    fn triggers_are_few() {
+        let triggers = |step| triggers(&[step]).iter().collect::<Vec<_>>();
+        assert_eq!(triggers(Transformation::ReplaceComments), b"*");
+        assert_eq!(triggers(Transformation::UrlDecodeUni), b"%+");
+        assert_eq!(triggers(Transformation::Length).len(), 256);
+    }
+
+    proptest! {
+        #[test]
+        fn without_a_trigger_nothing_changes(
+            value in proptest::collection::vec(any::<u8>(), 0..40),
+            text in "[ -~]{0,40}",
+            chain in proptest::collection::vec(proptest::sample::select(ALL), 1..4),
+        ) {
+            let set = triggers(&chain);
+            for value in [value, text.into_bytes()] {
+                // Only bytes that trigger nothing.
+                let value: Vec<u8> = value.into_iter().filter(|byte| !set.contains(*byte)).collect();
+                if value.is_empty() {
+                    continue;
+                }
+                for step in &chain {
+                    prop_assert!(!step.apply(&value, &mut Vec::new(), None), "{step:?} of {value:?}");
+                }
+            }
+        }
+    }
 }

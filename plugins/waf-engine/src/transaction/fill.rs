@@ -185,6 +185,11 @@ impl Transaction {
             if processor == BodyProcessor::Multipart {
                 self.fill_multipart(whole, &parsed.multipart, &parsed.made);
             }
+            if parsed.arguments_dropped && processor == BodyProcessor::Json {
+                // The reference stops reading there, and says so; of other bodies it drops the rest in silence.
+                let error = || "JSON parsing error: more arguments than SecArgumentsLimit allows".to_owned();
+                parsed.error.get_or_insert_with(error);
+            }
             if let Some(error) = &parsed.error {
                 self.set_flag(Variable::ReqbodyError, true);
                 self.set_text(Variable::ReqbodyErrorMsg, error.as_bytes());
