@@ -109,10 +109,16 @@ fn plugin(
     out: &mut Sink<'_>,
 ) -> Option<Plugin> {
     let limits = limits(&raw.limits.get().cloned().unwrap_or_default(), out);
-    let grants = grants(&raw.grants.get().cloned().unwrap_or_default(), backends, out);
-    let module = raw.module.value.as_ref()?;
+    let module = raw.module.value.as_ref();
+    // What comes with the executable is as trusted as the rest of it.
+    let builtin = module.and_then(|module| match &module.value {
+        raw::Module::Builtin(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let grants = grants(&raw.grants.get().cloned().unwrap_or_default(), builtin.is_some(), backends, out);
+    let module = module?;
     let config = raw.config.get().cloned().unwrap_or_default().0;
-    if matches!(&module.value, raw::Module::Builtin(name) if name == "waf")
+    if builtin == Some("waf")
         && let (Some(key), true) = (raw.config.key, config.contains_key(waf::ROUTES))
     {
         out.error(key, "`routes` of the WAF is made from the routes' own tables")
@@ -158,7 +164,7 @@ fn limits(raw: &raw::PluginLimits, out: &mut Sink<'_>) -> Limits {
     }
 }
 
-fn grants(raw: &raw::Grants, backends: &mut Backends, out: &mut Sink<'_>) -> Grants {
+fn grants(raw: &raw::Grants, is_own: bool, backends: &mut Backends, out: &mut Sink<'_>) -> Grants {
     let http = raw.http.get().map(|names| {
         let mut first = HashMap::new();
         let mut granted = Vec::new();
@@ -175,11 +181,13 @@ fn grants(raw: &raw::Grants, backends: &mut Backends, out: &mut Sink<'_>) -> Gra
         granted
     });
     Grants {
-        log: raw.log.or(false),
-        metrics: raw.metrics.or(false),
-        clock: raw.clock.or(false),
-        random: raw.random.or(false),
-        key_value: raw.key_value.or(false),
+        log: raw.log.or(is_own),
+        metrics: raw.metrics.or(is_own),
+        clock: raw.clock.or(is_own),
+        random: raw.random.or(is_own),
+        key_value: raw.key_value.or(is_own),
         http,
+        files: raw.files.get().map(|paths| paths.0.iter().map(|path| beside(path.span, &path.value, out)).collect()),
+        journal: raw.journal.value.as_ref().map(|path| beside(path.span, &path.value, out)),
     }
 }

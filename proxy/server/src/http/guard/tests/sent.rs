@@ -26,7 +26,7 @@ fn encoding_changes_one_head_and_nothing_around_it() {
     let post = "POST /\" HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
     let plain = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
     let stream = [plain, RAW, post, RAW, plain].concat();
-    let expected = [plain, ENCODED, &post.replace("/\"", "/\""), ENCODED, plain].concat();
+    let expected = [plain, ENCODED, post, ENCODED, plain].concat();
     assert_eq!(String::from_utf8(see(&[stream.as_bytes()], 8192).bytes).unwrap(), expected);
     let single: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
     assert_eq!(see(&single, 7).bytes, expected.as_bytes());
