@@ -15,12 +15,12 @@ use crate::{
 
 mod act;
 mod arena;
+mod audit;
 mod candidates;
 mod clock;
 mod evaluate;
 mod fill;
 mod persistent;
-pub(crate) mod record;
 mod store;
 mod variables;
 
@@ -211,6 +211,8 @@ pub(crate) enum Mask {
     Argument(Vec<u8>),
     RequestHeader(Vec<u8>),
     ResponseHeader(Vec<u8>),
+    /// The request's body, all of it.
+    Body,
 }
 
 /// What everything in an evaluation may ask.
@@ -540,11 +542,6 @@ impl Transaction {
     /// The rules that matched so far, in order, `nolog` ones too.
     pub fn matches(&self) -> &[Match] {
         &self.matches
-    }
-
-    /// The line for the audit log, without its newline; `None` where none is due. After [`logging`](Self::logging).
-    pub fn audit(&self, _engine: &Engine) -> Option<Vec<u8>> {
-        None
     }
 }
 

@@ -352,7 +352,7 @@ fn nothing_takes_more_than_linear_time() {
         for operator in questions() {
             let begin = Instant::now();
             find(&operator, &value);
-            assert!(begin.elapsed() < Duration::from_secs(4), "{operator:?} of {unit:?}: {:?}", begin.elapsed());
+            assert!(begin.elapsed() < Duration::from_secs(2), "{operator:?} of {unit:?}: {:?}", begin.elapsed());
         }
     }
 }

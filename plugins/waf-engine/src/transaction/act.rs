@@ -192,12 +192,14 @@ impl Transaction {
             Sanitise::ResponseHeader(name) => Mask::ResponseHeader(name.as_bytes().to_vec()),
             Sanitise::Matched | Sanitise::MatchedBytes { .. } => {
                 let Some(item) = self.matched_item else { return };
-                let Some(name) = item.name.map(|name| self.arena.bytes(name).to_vec()) else { return };
-                match item.variable {
-                    Variable::RequestHeaders => Mask::RequestHeader(name),
-                    Variable::ResponseHeaders => Mask::ResponseHeader(name),
-                    Variable::RequestCookies => Mask::RequestHeader(b"cookie".to_vec()),
-                    _ => Mask::Argument(name),
+                let name = item.name.map(|name| self.arena.bytes(name).to_vec());
+                match (item.variable, name) {
+                    (Variable::RequestBody | Variable::Xml, _) => Mask::Body,
+                    (_, None) => return,
+                    (Variable::RequestHeaders, Some(name)) => Mask::RequestHeader(name),
+                    (Variable::ResponseHeaders, Some(name)) => Mask::ResponseHeader(name),
+                    (Variable::RequestCookies, _) => Mask::RequestHeader(b"cookie".to_vec()),
+                    (_, Some(name)) => Mask::Argument(name),
                 }
             }
         };
