@@ -194,16 +194,18 @@ fn run(folder: &Path, case: &Case, textless: bool, talk: bool) -> Vec<String> {
     let text = case.rules.join("\n").replace("test-cases/", "");
     let claims = debug_log::claims(&case.expected.debug_log, &text);
     let probes = debug_log::probes(&claims);
-    let name = "rules";
-    let loaded = support::load(folder, &[defaults, Source::Text(name, &text), Source::Text("probes", &probes)]);
-    let rules = match (loaded, case.expected.parser_error.is_empty()) {
+    // The probes come first: some files end in the middle of a chain.
+    let sources = [defaults, Source::Text("probes", &probes), Source::Text("rules", &text)];
+    let load = || support::load(folder, &sources);
+    let rules = match (load(), case.expected.parser_error.is_empty()) {
         (Ok(rules), true) => rules,
         (Ok(_), false) => return vec![format!("loads, instead of: {}", case.expected.parser_error)],
         (Err(problems), true) => return vec![format!("does not load: {problems}")],
         (Err(_), false) => return Vec::new(),
     };
     let known = debug_log::Known::of(&rules);
-    let engine = Engine::new(rules);
+    // Without shortcuts, so that every question is asked and seen.
+    let engine = Engine::plain(rules);
     let (request, response) = (case.request(), case.response());
     let ends = Ends {
         client: case.client.ip,
@@ -211,11 +213,16 @@ fn run(folder: &Path, case: &Case, textless: bool, talk: bool) -> Vec<String> {
         server: case.server.ip,
         server_port: case.server.port,
     };
-    let mut transaction = Transaction::begin(&engine, &support::start(ends));
+    let mut transaction = Transaction::begin(&engine, &support::start(ends.clone()));
     transaction.watch();
     let answer = |_: &Request| response.clone();
     let intervention = trial::judge(&engine, &support::world(), &mut transaction, &request, &answer);
     let mut why = Vec::new();
+    let quick = Engine::new(load().unwrap());
+    let (_, quickly) = trial::begin_and_judge(&quick, &support::world(), &support::start(ends), &request, &answer);
+    if quickly != intervention {
+        why.push(format!("with shortcuts {quickly:?}, without {intervention:?}"));
+    }
     let status = intervention.as_ref().map_or(200, |intervention| intervention.status);
     let expected = case.expected.http_code.unwrap_or(200);
     if status != expected {
