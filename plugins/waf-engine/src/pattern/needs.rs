@@ -286,7 +286,8 @@ impl Demand {
                 strings.insert(string);
             }
         }
-        let likely = strings.iter().map(|string| likely_string(string)).sum::<f64>() + likely_byte(&bytes);
+        let all = strings.iter().map(|string| likely_string(string));
+        let likely = any_of(all.chain(std::iter::once(likely_byte(&bytes))));
         Some(Self { strings, bytes, likely })
     }
 
@@ -316,8 +317,8 @@ fn share(byte: u8) -> f64 {
         b'j' | b'q' | b'x' | b'z' => 0.01,
         b'a'..=b'z' | b'A'..=b'Z' => 0.03,
         b'0'..=b'9' | b' ' | b'/' | b'.' | b'-' => 0.02,
-        b'=' | b'_' | b',' | b':' | b';' | b'&' | b'+' | b'%' | b'(' | b')' => 0.008,
-        b'*' | b'?' | b'"' | b'\'' | b'@' | b'!' | b'[' | b']' | b'{' | b'}' | b'#' => 0.002,
+        b'=' | b'_' | b',' | b':' | b';' | b'&' | b'+' | b'%' | b'(' | b')' => 0.003,
+        b'*' | b'?' | b'"' | b'\'' | b'@' | b'!' | b'[' | b']' | b'{' | b'}' | b'#' => 0.001,
         0x80.. => 0.0005,
         _ => 0.0005,
     }
@@ -327,14 +328,17 @@ fn share(byte: u8) -> f64 {
 const ORDINARY: f64 = 30.0;
 
 fn likely_byte(bytes: &ByteSet) -> f64 {
-    let sum: f64 = bytes.iter().filter(|byte| !byte.is_ascii_uppercase()).map(share).sum();
-    (sum * ORDINARY).min(1.0)
+    any_of(bytes.iter().filter(|byte| !byte.is_ascii_uppercase()).map(|byte| (share(byte) * ORDINARY).min(1.0)))
 }
 
 fn likely_string(string: &[u8]) -> f64 {
     // Letters keep company: three say about as much as two by themselves.
     let product: f64 = string.iter().map(|&byte| share(byte).powf(0.8)).product();
     (product * ORDINARY).min(1.0)
+}
+
+fn any_of(likely: impl Iterator<Item = f64>) -> f64 {
+    1.0 - likely.map(|likely| 1.0 - likely).product::<f64>()
 }
 
 /// The length of the shortest match.
