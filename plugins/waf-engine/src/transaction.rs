@@ -288,6 +288,7 @@ pub struct Transaction {
     audit_engine: AuditEngine,
     audit_parts: AuditParts,
     request_body_access: Option<bool>,
+    force_request_body: bool,
     request_body_limit: Option<u64>,
     response_body_access: Option<bool>,
     response_body_limit: Option<u64>,
@@ -346,6 +347,7 @@ impl Transaction {
             audit_engine: settings.audit_engine,
             audit_parts: settings.audit_parts,
             request_body_access: None,
+            force_request_body: false,
             request_body_limit: None,
             response_body_access: None,
             response_body_limit: None,
@@ -393,6 +395,7 @@ impl Transaction {
         self.audit_engine = settings.audit_engine;
         self.audit_parts = settings.audit_parts;
         self.request_body_access = None;
+        self.force_request_body = false;
         self.request_body_limit = None;
         self.response_body_access = None;
         self.response_body_limit = None;
