@@ -275,8 +275,10 @@ pub(super) fn check_references(entries: &[model::Entry], report: &mut Report) {
             && !name.parse().is_ok_and(|id| ids.contains(&id))
             && let Some(head) = rule.links.first()
         {
-            let text =
-                format!("rule {}: there is no marker or rule {name} to skip to: the rest of its phase is skipped", rule.id);
+            let text = format!(
+                "rule {}: there is no marker or rule {name} to skip to: the rest of its phase is skipped",
+                rule.id
+            );
             report.note(&head.location, NoteKind::Suspicious, text);
         }
         for link in &rule.links {

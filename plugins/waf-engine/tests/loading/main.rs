@@ -1,5 +1,5 @@
 //! Real rule files load as they are.
 
 mod disk;
-mod shared;
 mod regression;
+mod shared;
