@@ -65,7 +65,7 @@ pub(crate) fn local() -> Start<'static> {
 
 /// How a transaction between these ends begins.
 pub(crate) fn start(ends: Ends) -> Start<'static> {
-    Start { ends, id: "1763745600.000001", mode: None, exceptions: None }
+    Start { ends, id: "1763745600.000001", mode: None, route: "" }
 }
 
 /// Loads texts, in order, or gives what is wrong with them, a line each.
