@@ -396,7 +396,7 @@ pub enum Disruptive {
     Deny,
     /// Closes the connection.
     Drop,
-    /// Answers with a redirect: `status` if it is 301, 302, 303 or 307, else 302.
+    /// Answers with a redirect: `status` if it is 301, 302, 303, 307 or 308, else 302.
     Redirect(Template),
     /// No more rules, as far as the scope goes.
     Allow(AllowScope),

@@ -16,7 +16,7 @@ pub struct Needs {
 /// One thing that a value must contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Clause {
-    /// At least one of these, compared without regard to ASCII case. Lower case, none empty.
+    /// At least one of these, compared without regard to ASCII case. Lower case, none empty; some may be of one byte.
     Literals(Vec<Box<[u8]>>),
     /// At least one of these bytes, exactly.
     Bytes(ByteSet),

@@ -5,13 +5,15 @@
 //! (coreruleset issue 3277), and Coraza and libmodsecurity offer it as the way to be. A rule that wants lines writes `(?m)`.
 //!
 //! Each pattern is read into a tree (`syntax`). A regular one runs on an engine whose time is linear in the value's length, and
-//! finds what PCRE finds: the leftmost match, the first alternative, the same groups. Possessive repetitions and atomic groups are
+//! finds what PCRE finds: the leftmost match, the first alternative, the same groups (but for `(a*)*` and its like, where engines
+//! count rounds that take nothing differently; whether there is a match is the same). Possessive repetitions and atomic groups are
 //! regular where `follow` proves that they change nothing. The few others, with look-around or back-references, run on
 //! a backtracking engine with a step limit, and only on values that a wider regular pattern matches.
 
 mod backtracking;
 mod class;
 mod follow;
+mod needs;
 mod parser;
 mod regular;
 mod syntax;
@@ -36,11 +38,12 @@ pub struct Pattern {
     regular: meta::Regex,
     /// The pattern, where it is not regular.
     backtracking: Option<Backtracking>,
+    needs: Needs,
 }
 
 #[derive(Debug)]
 struct Backtracking {
-    regex: fancy_regex::Regex,
+    program: backtracking::Program,
     reason: &'static str,
 }
 
@@ -88,20 +91,13 @@ impl Pattern {
         let backtracking = match reason {
             None => None,
             Some(reason) => {
-                let text = backtracking::write(&parsed.node);
-                let limit = usize::try_from(options.backtrack_limit).unwrap_or(usize::MAX);
-                let regex = fancy_regex::RegexBuilder::new(&text)
-                    .bytes_mode(fancy_regex::BytesMode::Ascii)
-                    .backtrack_limit(limit)
-                    .delegate_size_limit(SIZE_LIMIT)
-                    .build()
-                    .map_err(|error| {
-                        format!("the pattern, which needs backtracking for {reason}, cannot be compiled: {error}")
-                    })?;
-                Some(Backtracking { regex, reason })
+                let program = backtracking::Program::new(&parsed.node, parsed.groups, options.backtrack_limit)
+                    .map_err(|error| format!("{error} (the pattern needs backtracking for {reason})"))?;
+                Some(Backtracking { program, reason })
             }
         };
-        Ok(Self { regular, backtracking })
+        let needs = needs::of(&parsed.node);
+        Ok(Self { regular, backtracking, needs })
     }
 
     /// Whether it matches somewhere.
@@ -112,7 +108,7 @@ impl Pattern {
         let Some(backtracking) = &self.backtracking else { return Ok(self.regular.is_match(haystack)) };
         // No match begins before the first match of the wider pattern.
         let Some(first) = self.regular.find(haystack) else { return Ok(false) };
-        let found = backtracking.regex.find_from_pos(haystack, first.start()).map_err(|_| LimitExceeded)?;
+        let found = backtracking.program.search(haystack, 0, first.start()).map_err(|_| LimitExceeded)?;
         Ok(found.is_some())
     }
 
@@ -136,9 +132,9 @@ impl Pattern {
         let input = Input::new(haystack).range(start..);
         if let Some(backtracking) = &self.backtracking {
             let Some(first) = self.regular.search(&input) else { return Ok(false) };
-            let found = backtracking.regex.captures_from_pos(haystack, first.start()).map_err(|_| LimitExceeded)?;
+            let found = backtracking.program.search(haystack, start, first.start()).map_err(|_| LimitExceeded)?;
             let Some(found) = found else { return Ok(false) };
-            groups.0.extend((0..found.len().min(GROUPS)).map(|group| found.get(group).map(|group| group.range())));
+            groups.0.extend(found.iter().take(GROUPS).map(|group| group.map(|(start, end)| start..end)));
             return Ok(true);
         }
         // Most values do not match, and whether they do is known with less work than where.
@@ -159,7 +155,7 @@ impl Pattern {
 
     /// What every matching value contains.
     pub fn needs(&self) -> Needs {
-        Needs::default()
+        self.needs.clone()
     }
 
     /// Why it runs on the backtracking engine, if it does.
@@ -168,5 +164,7 @@ impl Pattern {
     }
 }
 
+#[cfg(test)]
+mod peer;
 #[cfg(test)]
 mod tests;

@@ -129,7 +129,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// All mistakes, at most a hundred, in the order of files and lines.
     pub fn finish(mut self) -> Result<Loaded, Vec<Problem>> {
-        self.draft.end_chain("the end of all files", &mut self.report);
+        self.draft.end(&mut self.report);
         self.unicode_map();
         update::apply(std::mem::take(&mut self.updates), &mut self.draft, &mut self.report);
         let files = include::Bounded::new(self.files);

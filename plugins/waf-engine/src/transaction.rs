@@ -35,22 +35,21 @@ use variables::Item;
 pub struct Engine {
     rules: RuleSet,
     plan: Plan,
-    /// The name of `TX` under which rules find [`Start::exceptions`].
-    exceptions: u32,
+    /// [`ROUTE`] among the names of `TX`.
+    route: u32,
     /// Without any shortcut.
     plain: bool,
 }
 
-/// The variable of `TX` that holds the number of the set of exceptions in force ([`Start::exceptions`]), for rules that are made of
-/// exceptions to compare with.
-pub const EXCEPTIONS: &str = "portcullis_exceptions";
+/// The variable of `TX` that holds [`Start::route`]: the rules that are made of a route's exceptions ask for it.
+pub const ROUTE: &str = "portcullis_route";
 
 impl Engine {
     /// Compiles the plan.
     pub fn new(rules: RuleSet) -> Self {
         let mut plan = Plan::new(&rules);
-        let exceptions = plan.names.slot(EXCEPTIONS);
-        Self { rules, plan, exceptions, plain: false }
+        let route = plan.names.slot(ROUTE);
+        Self { rules, plan, route, plain: false }
     }
 
     /// As [`new`](Self::new), but every rule is visited, every transformation made anew and every operator asked: slow, and the
@@ -173,8 +172,8 @@ pub struct Start<'a> {
     pub id: &'a str,
     /// The mode, where it is not that of the rules.
     pub mode: Option<crate::model::Mode>,
-    /// Which set of exceptions holds: rules find the number in `TX`, see [`EXCEPTIONS`].
-    pub exceptions: Option<usize>,
+    /// The route, whose exceptions hold; empty where there is none.
+    pub route: &'a str,
 }
 
 /// A question that was asked of an operator.
@@ -403,8 +402,8 @@ impl Transaction {
     fn open(&mut self, engine: &Engine, start: &Start<'_>) {
         self.tx.clear(engine.plan.names.len());
         self.env.clear(0);
-        if let Some(exceptions) = start.exceptions {
-            self.tx.set_slot(engine.exceptions, exceptions.to_string().as_bytes());
+        if !start.route.is_empty() {
+            self.tx.set_slot(engine.route, start.route.as_bytes());
         }
     }
 

@@ -1,111 +1,102 @@
-//! Patterns for the backtracking engine, written in its language.
+//! A bounded backtracking engine for the few patterns that are not regular: look-around, back-references, atomic groups, conditions.
+//!
+//! PCRE's way of matching, written for bytes and for strangers: no recursion, every step counted, memory bounded by the steps.
 
-use std::fmt::Write as _;
+mod compile;
+mod machine;
 
-use super::syntax::{Node, Place, Repetition};
+use super::{follow::Follow, syntax::Node, syntax::Place};
 use crate::bytes::ByteSet;
 
-/// The pattern in the words of `fancy_regex`, to be read in its mode for bytes.
-pub(super) fn write(node: &Node) -> String {
-    let mut out = String::new();
-    append(node, &mut out);
-    out
+/// Instructions of a program, at most: repetitions are written out.
+const MAX_PROGRAM: usize = 100_000;
+
+/// A place in a program.
+type Label = u32;
+
+/// What the machine does at a place of the program.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Takes one byte of the set.
+    Class(u32),
+    /// Takes bytes of the set, as many as possible or as few.
+    Run {
+        set: u32,
+        min: u32,
+        max: u32,
+        greedy: bool,
+    },
+    /// Goes on at the first place; if that fails, at the second.
+    Split(Label, Label),
+    Jump(Label),
+    /// Puts the position into a slot.
+    Save(u32),
+    /// Puts the start kept in the slot and the position into the group's slots.
+    Close {
+        kept: u32,
+        group: u32,
+    },
+    /// Goes elsewhere if nothing was taken since the position in the slot.
+    Unmoved(u32, Label),
+    Assert(Place),
+    Newline,
+    BackReference {
+        group: u32,
+        ignore_case: bool,
+    },
+    /// Goes elsewhere if the group took no part.
+    Unless(u32, Label),
+    /// Goes back so many bytes.
+    Back(u32),
+    /// Begins an atomic group or a positive look-around.
+    Atomic,
+    /// Ends an atomic group: no other way to match it will be tried.
+    AtomicEnd,
+    /// Ends a positive look-around: the same, and the position is what it was.
+    AheadEnd,
+    /// Begins a negative look-around, which goes on there when it does not match.
+    Not(Label),
+    /// Ends it: it matched, so this way fails.
+    NotEnd,
+    /// The match begins here.
+    KeepOut,
+    Match,
 }
 
-fn append(node: &Node, out: &mut String) {
-    match node {
-        Node::Empty => out.push_str("(?:)"),
-        Node::Class(set) => class(set, out),
-        Node::Concat(parts) => parts.iter().for_each(|part| append(part, out)),
-        Node::Alternate(branches) => wrap("(?:", out, |out| alternatives(branches, out)),
-        Node::Repeat { min, max, kind, body } => {
-            let possessive = *kind == Repetition::Possessive;
-            out.push_str(if possessive { "(?>(?:" } else { "(?:" });
-            append(body, out);
-            // Writing to a string cannot fail.
-            let _ = match max {
-                Some(max) => write!(out, "){{{min},{max}}}"),
-                None => write!(out, "){{{min},}}"),
-            };
-            match kind {
-                Repetition::Greedy => {}
-                Repetition::Lazy => out.push('?'),
-                Repetition::Possessive => out.push(')'),
-            }
-        }
-        Node::Capture(_, body) => wrap("(", out, |out| append(body, out)),
-        Node::Assert(place) => out.push_str(match place {
-            Place::Start => "\\A",
-            Place::End => "\\z",
-            Place::EndOrLastNewline => "(?=\\x0A?\\z)",
-            Place::LineStart => "(?:\\A|(?<=\\x0A)(?!\\z))",
-            Place::LineEnd => "(?:(?=\\x0A)|\\z)",
-            Place::WordBoundary => "\\b",
-            Place::NoWordBoundary => "\\B",
-            Place::SearchStart => "\\G",
-        }),
-        Node::Newline => out.push_str("(?>\\x0D\\x0A|[\\x0A-\\x0D\\x85])"),
-        // Branches of a look-behind may differ in length; the engine wants each by itself.
-        Node::Around { behind: true, negated, body } => {
-            let one = std::slice::from_ref(&**body);
-            let branches = if let Node::Alternate(branches) = &**body { branches.as_slice() } else { one };
-            if *negated {
-                branches.iter().for_each(|branch| wrap("(?<!", out, |out| append(branch, out)));
-            } else {
-                wrap("(?:", out, |out| {
-                    for (index, branch) in branches.iter().enumerate() {
-                        out.push_str(if index > 0 { "|" } else { "" });
-                        wrap("(?<=", out, |out| append(branch, out));
-                    }
-                });
-            }
-        }
-        Node::Around { behind: false, negated, body } => {
-            wrap(if *negated { "(?!" } else { "(?=" }, out, |out| append(body, out));
-        }
-        Node::Atomic(body) => wrap("(?>", out, |out| append(body, out)),
-        Node::BackReference { group, ignore_case } => {
-            let _ = write!(out, "(?{}:\\{group})", if *ignore_case { "i" } else { "" });
-        }
-        Node::Conditional { group, yes, no } => {
-            let _ = write!(out, "(?({group})");
-            wrap("(?:", out, |out| append(yes, out));
-            out.push('|');
-            wrap("(?:", out, |out| append(no, out));
-            out.push(')');
-        }
-        Node::KeepOut => out.push_str("\\K"),
-    }
+/// A compiled pattern.
+#[derive(Debug)]
+pub(super) struct Program {
+    steps: Vec<Step>,
+    sets: Vec<ByteSet>,
+    /// Of captures and of positions kept.
+    slots: usize,
+    /// Groups, 0 counted.
+    groups: usize,
+    /// Bytes that a match begins with, where it takes any.
+    first: Option<ByteSet>,
+    /// Of one search.
+    limit: u64,
 }
 
-fn wrap(open: &str, out: &mut String, inner: impl FnOnce(&mut String)) {
-    out.push_str(open);
-    inner(out);
-    out.push(')');
-}
+/// More steps than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooManySteps;
 
-fn alternatives(branches: &[Node], out: &mut String) {
-    for (index, branch) in branches.iter().enumerate() {
-        if index > 0 {
-            out.push('|');
-        }
-        append(branch, out);
+impl Program {
+    /// # Errors
+    /// One sentence, when the pattern is too large or a look-behind has no fixed length.
+    pub(super) fn new(node: &Node, groups: u32, limit: u64) -> Result<Self, String> {
+        let mut compiler = compile::Compiler::new(groups);
+        compiler.node(node)?;
+        compiler.push(Step::Match)?;
+        let first = Follow::of(node).begins_with();
+        Ok(Self {
+            steps: compiler.steps,
+            sets: compiler.sets,
+            slots: compiler.slots as usize,
+            groups: groups as usize + 1,
+            first,
+            limit,
+        })
     }
-}
-
-fn class(set: &ByteSet, out: &mut String) {
-    if set.is_empty() {
-        out.push_str("(?!)");
-        return;
-    }
-    out.push('[');
-    let mut bytes = set.iter().peekable();
-    while let Some(first) = bytes.next() {
-        let mut last = first;
-        while bytes.peek().is_some_and(|&next| next == last + 1) {
-            last = bytes.next().unwrap_or(last);
-        }
-        let _ = if first == last { write!(out, "\\x{first:02X}") } else { write!(out, "\\x{first:02X}-\\x{last:02X}") };
-    }
-    out.push(']');
 }

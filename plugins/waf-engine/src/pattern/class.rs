@@ -237,6 +237,12 @@ pub(super) fn character(parser: &mut Parser<'_>, start: usize) -> Result<u8, Str
             parser.at += digits;
             value
         }
+        b'p' | b'P' | b'X' => {
+            return Err(format!(
+                "\\{} at byte {start} asks for Unicode, and values are bytes: write a class",
+                byte as char
+            ));
+        }
         b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
             let byte = byte as char;
             return Err(format!(

@@ -60,7 +60,7 @@ impl Follow {
                     open: optional || body.open,
                     takes: !optional && body.takes,
                     first: body.first,
-                    danger: body.first,
+                    danger: body.danger_of_rounds(),
                 }
             }
             Node::Capture(_, body) => Self::of(body),
@@ -105,15 +105,29 @@ impl Follow {
         }
     }
 
+    fn danger_of_rounds(&self) -> ByteSet {
+        if self.open && !self.sure { self.first } else { self.danger }
+    }
+
     /// What follows the body of a repetition that is followed by this.
     pub(super) fn around(&self, body: &Node, min: u32, max: Option<u32>) -> Self {
         if max.is_some_and(|max| max <= 1) {
             return *self;
         }
-        let again = Self::of(body).first;
-        let first = again.union(&self.first);
-        let danger = again.union(&self.danger);
+        let again = Self::of(body);
+        let first = again.first.union(&self.first);
+        let danger = again.danger_of_rounds().union(&self.danger);
         Self { sure: self.sure && min <= 1, open: self.open, takes: self.takes, first, danger }
+    }
+
+    #[cfg(test)]
+    pub(super) fn may_be_empty(&self) -> bool {
+        self.open || !self.takes
+    }
+
+    /// The bytes it begins with, if it takes any before it ends.
+    pub(super) fn begins_with(&self) -> Option<ByteSet> {
+        (self.takes && !self.open).then_some(self.first)
     }
 
     /// Whether giving back some of `given` before this can never help.

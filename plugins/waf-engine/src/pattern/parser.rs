@@ -296,7 +296,7 @@ impl Parser<'_> {
         if depth + frame.stacked > MAX_DEPTH {
             return Err(format!("repetitions are nested more than {MAX_DEPTH} deep at byte {start}"));
         }
-        // PCRE reads `a**` as an error, and `a{2}{3}` as `(?:a{2}){3}`.
+        // PCRE2 refuses `a**`, `a{2}{3}` and `^*`; PCRE 8 reads the second as `(?:a{2}){3}`, and so on.
         frame.repeatable = true;
         // A repeated look-around counts as one that is there once or not at all: more cannot tell anything new.
         let (min, max) = match &body {
@@ -537,7 +537,7 @@ impl Parser<'_> {
                 self.quoted = true;
             }
             b'E' => self.at += 1,
-            b'N' if self.source.get(self.at + 1) != Some(&b'{') => {
+            b'N' if !self.looking_at(b"N{U") => {
                 self.at += 1;
                 self.push(Node::Class(LINE_FEED.complement()), true);
             }
@@ -551,6 +551,9 @@ impl Parser<'_> {
             }
             b'K' => {
                 self.at += 1;
+                if self.frames.iter().any(|frame| matches!(frame.kind, Kind::Around { .. })) {
+                    return Err(format!("\\K at byte {start} stands in a look-around: take it out"));
+                }
                 self.push(Node::KeepOut, false);
             }
             b'1'..=b'9' => return self.number_escape(start),

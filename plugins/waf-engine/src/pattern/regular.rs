@@ -33,8 +33,20 @@ fn translate_before(node: &Node, follow: &Follow, mode: Mode) -> Result<Hir, &'s
         Node::Concat(parts) => {
             let mut follow = *follow;
             let mut translated = Vec::with_capacity(parts.len());
+            // What stands behind the part, and what follows that.
+            let mut behind: Option<(&Node, Follow)> = None;
             for part in parts.iter().rev() {
-                translated.push(translate_before(part, &follow, mode)?);
+                let mut part_follow = follow;
+                if let (Some(set), Some((next, after)), Mode::Exact) = (all_taken(part), behind, mode)
+                    && !follow.spurns(&set)
+                    && let Some(next) = without(next, &set, &after)
+                {
+                    translated.pop();
+                    translated.push(translate_before(&next, &after, mode)?);
+                    part_follow = Follow::NOTHING;
+                }
+                translated.push(translate_before(part, &part_follow, mode)?);
+                behind = Some((part, follow));
                 follow = Follow::of(part).then(&follow);
             }
             translated.reverse();
@@ -105,6 +117,46 @@ fn translate_before(node: &Node, follow: &Follow, mode: Mode) -> Result<Hir, &'s
         }
         Node::KeepOut => return refuse("`\\K`", Hir::empty()),
     })
+}
+
+/// The set of a possessive repetition without end of one class: behind it, none of the set comes next.
+fn all_taken(node: &Node) -> Option<ByteSet> {
+    match node {
+        Node::Repeat { max: None, kind: Repetition::Possessive, body, .. } => match **body {
+            Node::Class(set) => Some(set),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The same, but not where it would begin with a byte of the set.
+fn without(node: &Node, set: &ByteSet, follow: &Follow) -> Option<Node> {
+    if Follow::of(node).then(follow).spurns(set) {
+        return Some(node.clone());
+    }
+    match node {
+        Node::Class(own) => Some(Node::Class(own.complement().union(set).complement())),
+        Node::Capture(group, body) => Some(Node::Capture(*group, Box::new(without(body, set, follow)?))),
+        Node::Alternate(branches) => {
+            let branches: Option<_> = branches.iter().map(|branch| without(branch, set, follow)).collect();
+            Some(Node::Alternate(branches?))
+        }
+        Node::Concat(parts) => {
+            let (first, rest) = parts.split_first()?;
+            Follow::of(first).begins_with()?;
+            let after = rest.iter().rev().fold(*follow, |follow, part| Follow::of(part).then(&follow));
+            let first = without(first, set, &after)?;
+            Some(Node::Concat(std::iter::once(first).chain(rest.iter().cloned()).collect()))
+        }
+        Node::Repeat { min: min @ 1.., max, kind, body } if *kind != Repetition::Possessive => {
+            Follow::of(body).begins_with()?;
+            let first = without(body, set, &Follow::NOTHING)?;
+            let (min, max) = (min - 1, max.map(|max| max - 1));
+            Some(Node::Concat(vec![first, Node::Repeat { min, max, kind: *kind, body: body.clone() }]))
+        }
+        _ => None,
+    }
 }
 
 fn class(set: &ByteSet) -> Hir {

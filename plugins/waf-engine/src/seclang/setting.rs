@@ -66,6 +66,10 @@ pub(super) fn apply(
         "SecArgumentSeparator" => settings.argument_separator = character(value)?,
         "SecCookieV0Separator" => settings.cookie_separator = character(value)?,
         "SecCookieFormat" => cookie_format(value)?,
+        // Nothing is kept; but files count only where they would be.
+        "SecUploadKeepFiles" => {
+            settings.upload_keep_files = value.text.eq_ignore_ascii_case("relevantonly") || switch(value)?;
+        }
         "SecUploadFileLimit" => settings.upload_file_limit = count(value)?,
         "SecResponseBodyAccess" => settings.response_body_access = switch(value)?,
         "SecResponseBodyLimit" => settings.response_body_limit = bytes(value)?,

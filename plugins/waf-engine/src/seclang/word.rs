@@ -89,6 +89,15 @@ impl<'a> Words<'a> {
         Ok(Some(self.take(inside.to(end), end + 2, Some(first))))
     }
 
+    /// The next word, and whether it lacks its closing quote: then it is all that is left of the line.
+    pub fn next_unclosed(&mut self) -> Result<Option<(Word<'a>, bool)>, Mistake> {
+        let rest = self.rest;
+        if rest.text.starts_with('"') && closing(&rest.text[1..], '"').is_none() {
+            return Ok(Some((self.take(rest.from(1), rest.text.len(), Some('"')), true)));
+        }
+        self.next().map(|word| word.map(|word| (word, false)))
+    }
+
     /// The variables of a rule: bare, but a selector in single quotes may contain blanks.
     pub fn next_targets(&mut self) -> Result<Option<Word<'a>>, Mistake> {
         if self.rest.text.starts_with(['"', '\'']) {
