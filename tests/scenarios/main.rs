@@ -23,6 +23,7 @@
 //! | [`plugin_examples`] | the plugins that come with portcullis |
 //! | [`plugin_languages`] | plugins in C, JavaScript and Python |
 //! | [`memory`] | bounded memory |
+//! | [`waf_crs`] | the Core Rule Set |
 //! | [`review`] | what a review found stays found |
 //! | [`fuzz`] | random bytes into everything that parses |
 //! | [`docs`] | what the documentation shows is true |
@@ -56,3 +57,4 @@ mod review;
 mod routes;
 mod shutdown;
 mod tls;
+mod waf_crs;
