@@ -21,6 +21,7 @@
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
 //! | [`plugin_examples`] | the plugins that come with portcullis |
+//! | [`waf`] | the web application firewall |
 //! | [`plugin_languages`] | plugins in C, JavaScript and Python |
 //! | [`memory`] | bounded memory |
 //! | [`review`] | what a review found stays found |
@@ -56,3 +57,4 @@ mod review;
 mod routes;
 mod shutdown;
 mod tls;
+mod waf;
