@@ -411,7 +411,7 @@ fn directives_set_refuse_or_have_no_effect() {
     .rules
     .settings;
     assert_eq!((settings.mode, settings.request_body_limit, settings.argument_separator), (Mode::Off, 5, b';'));
-    assert_eq!((settings.request_body_limit_action, settings.backtrack_limit), (LimitAction::ProcessPartial, 7));
+    assert_eq!((settings.request_body_limit_action, settings.backtrack_limit), (Some(LimitAction::ProcessPartial), 7));
     assert_eq!(
         settings.response_body_mime_types,
         ["text/xml".into(), "application/json".into(), Arc::<str>::from("a/b")]
