@@ -10,6 +10,7 @@ pub mod exception;
 mod finish;
 mod include;
 mod line;
+mod patterns;
 mod report;
 mod rule;
 mod setting;
@@ -19,12 +20,13 @@ mod variable;
 mod word;
 mod xpath;
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use self::{
     directive::Kind,
     include::Budget,
     line::{Read, Reader},
+    patterns::Patterns,
     report::{Mistake, Report, clip},
     rule::{Draft, Place},
     setting::Choices,
@@ -53,6 +55,7 @@ pub struct Loaded {
 pub struct Loader<'a> {
     files: &'a dyn Files,
     budget: Budget,
+    patterns: Rc<Patterns>,
     settings: Settings,
     choices: Choices,
     /// Where the file of the Unicode map was named, and the folder of that file.
@@ -71,6 +74,7 @@ impl<'a> Loader<'a> {
         Self {
             files,
             budget: Budget::default(),
+            patterns: Rc::default(),
             settings: Settings::default(),
             choices: Choices::default(),
             unicode_place: None,
@@ -139,10 +143,11 @@ impl<'a> Loader<'a> {
         self.unicode_map();
         update::apply(std::mem::take(&mut self.updates), &mut self.draft, &mut self.report);
         let files = include::Bounded::new(self.files);
-        let limit = self.settings.backtrack_limit;
-        let mut entries = finish::entries(self.exceptions, &files, limit, &mut self.report);
+        let backtrack_limit = self.settings.backtrack_limit;
+        let sources = finish::Sources { files: &files, backtrack_limit, patterns: &self.patterns };
+        let mut entries = finish::entries(self.exceptions, &sources, &mut self.report);
         let own = entries.len();
-        entries.extend(finish::entries(self.draft, &files, limit, &mut self.report));
+        entries.extend(finish::entries(self.draft, &sources, &mut self.report));
         finish::check_ids(&entries, own, &mut self.report);
         finish::check_references(&entries, &mut self.report);
         finish::check_backtracking(&entries, &mut self.report);
@@ -153,6 +158,7 @@ impl<'a> Loader<'a> {
     /// Reads the directives of a file. `folder` is where relative names begin.
     fn read(&mut self, name: &Arc<str>, folder: &Arc<str>, bytes: &[u8]) {
         self.report.begin(name);
+        let patterns = self.patterns.clone();
         for read in Reader::new(bytes) {
             if self.budget.is_spent() {
                 return;
@@ -160,7 +166,7 @@ impl<'a> Loader<'a> {
             match read {
                 Read::Line(line) => {
                     let location = Location { file: name.clone(), line: line.number };
-                    let place = Place { line: &line, location, folder };
+                    let place = Place { line: &line, location, folder, patterns: &patterns };
                     self.directive(&place);
                 }
                 Read::Swallowed(line) => self.report.note(
@@ -238,7 +244,7 @@ impl<'a> Loader<'a> {
                 Ok(())
             }
             Kind::Update(kind) => {
-                self.updates.push(update::parse(kind, name, &words, &place.location)?);
+                self.updates.push(update::parse(kind, name, &words, place)?);
                 Ok(())
             }
             Kind::OffOnly(why) if setting::is_off(&words) => {

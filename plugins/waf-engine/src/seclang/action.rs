@@ -7,6 +7,7 @@ use crate::{
     seclang::{
         ctl,
         line::Span,
+        patterns::Patterns,
         report::{Mistake, clip},
         variable,
         word::{Word, closing, unescape},
@@ -207,17 +208,17 @@ const NAMES: &[&str] = &[
 ];
 
 /// Reads a list. Mistakes are collected; what is right is returned.
-pub(super) fn list(word: Word<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Item> {
+pub(super) fn list(word: Word<'_>, patterns: &Patterns, mistakes: &mut Vec<Mistake>) -> Vec<Item> {
     let mut items = Vec::new();
     for written in split(word, mistakes) {
-        if let Err(mistake) = parse(&written, &mut items) {
+        if let Err(mistake) = parse(&written, patterns, &mut items) {
             mistakes.push(mistake);
         }
     }
     items
 }
 
-fn parse(written: &Written<'_>, items: &mut Vec<Item>) -> Result<(), Mistake> {
+fn parse(written: &Written<'_>, patterns: &Patterns, items: &mut Vec<Item>) -> Result<(), Mistake> {
     let name = written.name.text.to_ascii_lowercase();
     let own = |span: Span<'_>| -> Box<str> { written.text(span).into() };
     items.push(match name.as_str() {
@@ -254,7 +255,7 @@ fn parse(written: &Written<'_>, items: &mut Vec<Item>) -> Result<(), Mistake> {
         "initcol" => Item::Do(variable::init(written)?),
         "setsid" | "setuid" | "setrsc" => Item::Do(variable::key(written, &name)?),
         "setenv" => Item::Do(variable::env(written)?),
-        "ctl" => return ctl::parse(written, items),
+        "ctl" => return ctl::parse(written, patterns, items),
         "sanitisearg" | "sanitizearg" => sanitise(Sanitise::Argument(own(written.value()?).into())),
         "sanitiserequestheader" | "sanitizerequestheader" => {
             sanitise(Sanitise::RequestHeader(own(written.value()?).into()))

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::{
     model::{self, Action, Ctl, Disruptive, IdRange, Link, Location, Rule, Selector, Skip},
     operator::{Making, Operator},
+    pattern::Pattern,
     seclang::{
         action::Item,
+        patterns::Patterns,
         report::{NoteKind, Problem, Report, clip, nearest},
         rule::{self, Chain, Condition, Draft, Entry},
     },
@@ -54,7 +56,7 @@ const OPERATORS: &[&str] = &[
 ];
 
 /// Makes entries of all that is left.
-pub(super) fn entries(draft: Draft, files: &dyn Files, backtrack_limit: u64, report: &mut Report) -> Vec<model::Entry> {
+pub(super) fn entries(draft: Draft, sources: &Sources<'_>, report: &mut Report) -> Vec<model::Entry> {
     let Draft { entries, defaults, .. } = draft;
     let mut out = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -63,7 +65,7 @@ pub(super) fn entries(draft: Draft, files: &dyn Files, backtrack_limit: u64, rep
             Entry::Marker(name) => out.push(model::Entry::Marker(name)),
             Entry::Chain(chain) => {
                 let default = defaults.get(&chain.phase);
-                let maker = Maker { files, backtrack_limit, id: chain.id };
+                let maker = Maker { sources, id: chain.id };
                 out.extend(maker.rule(chain, default, report).map(model::Entry::Rule));
             }
         }
@@ -71,9 +73,15 @@ pub(super) fn entries(draft: Draft, files: &dyn Files, backtrack_limit: u64, rep
     out
 }
 
+/// What operators are made of.
+pub(super) struct Sources<'a> {
+    pub files: &'a dyn Files,
+    pub backtrack_limit: u64,
+    pub patterns: &'a Patterns,
+}
+
 struct Maker<'a> {
-    files: &'a dyn Files,
-    backtrack_limit: u64,
+    sources: &'a Sources<'a>,
     id: u64,
 }
 
@@ -172,8 +180,19 @@ impl Maker<'_> {
 
     fn condition(&self, condition: Condition, location: &Location, report: &mut Report) -> Option<model::Condition> {
         let Condition { negated, name, argument, folder } = condition;
-        let making = Making { files: self.files, folder: &folder, backtrack_limit: self.backtrack_limit };
-        let operator = match Operator::new(&name, &argument, &making) {
+        let making =
+            Making { files: self.sources.files, folder: &folder, backtrack_limit: self.sources.backtrack_limit };
+        if self.sources.patterns.is_full() {
+            // That was said already.
+            return None;
+        }
+        let made = Operator::new(&name, &argument, &making).and_then(|operator| {
+            if let Some(pattern) = pattern(&operator) {
+                self.sources.patterns.take(pattern)?;
+            }
+            Ok(operator)
+        });
+        let operator = match made {
             Ok(operator) => operator,
             Err(why) => {
                 let is_known = OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(&name));
@@ -187,10 +206,22 @@ impl Maker<'_> {
                 return None;
             }
         };
+        if let Some(why) = pattern(&operator).and_then(Pattern::backtracks) {
+            let text = format!("the pattern of rule {} runs on the backtracking engine: {why}", self.id);
+            report.note(location, NoteKind::Backtracks, text);
+        }
         if let Some(why) = operator.note() {
             report.note(location, NoteKind::NeverMatches, format!("@{name} of rule {}: {why}", self.id));
         }
         Some(model::Condition { negated, operator, name: (*name).into(), argument: (*argument).into() })
+    }
+}
+
+/// The pattern of an operator, where it has one that is known when loading.
+fn pattern(operator: &Operator) -> Option<&Pattern> {
+    match operator {
+        Operator::Regex(regex) => regex.pattern(),
+        _ => None,
     }
 }
 

@@ -191,7 +191,7 @@ fn ctl_in_all_its_forms() {
     let range = |first, last| IdRange { first, last };
     let target = |text: &str| {
         let mut mistakes = Vec::new();
-        let mut targets = target::list(line::Span { text, at: 0 }, &mut mistakes);
+        let mut targets = target::list(line::Span { text, at: 0 }, &Patterns::default(), &mut mistakes);
         assert!(mistakes.is_empty());
         targets.remove(0)
     };

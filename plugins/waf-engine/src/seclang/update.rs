@@ -8,7 +8,7 @@ use crate::{
         action::{self, Item, ranges},
         directive,
         report::{Mistake, NoteKind, Report, clip},
-        rule::{Chain, Draft, Entry},
+        rule::{Chain, Draft, Entry, Place},
         target,
         word::Word,
     },
@@ -64,12 +64,12 @@ pub(super) fn parse(
     kind: directive::Update,
     name: &str,
     words: &[Word<'_>],
-    location: &Location,
+    place: &Place<'_>,
 ) -> Result<Update, Vec<Mistake>> {
     use directive::Update as Kind;
     let update = |which, link, what| {
         let text = words.iter().map(|word| word.span.text).collect::<Vec<_>>().join(" ");
-        Update { location: location.clone(), text: format!("{name} {}", clip(&text)), which, link, what }
+        Update { location: place.location.clone(), text: format!("{name} {}", clip(&text)), which, link, what }
     };
     let Some(first) = words.first() else {
         return Err(vec![Mistake::whole(format!("{name} does not say which rules: write their id, tag or message"))]);
@@ -101,7 +101,7 @@ pub(super) fn parse(
                 ]);
             };
             let mut mistakes = Vec::new();
-            let targets = target::list(second.span, &mut mistakes);
+            let targets = target::list(second.span, place.patterns, &mut mistakes);
             if mistakes.is_empty() { Ok(update(which, link, What::Targets(targets))) } else { Err(mistakes) }
         }
         Kind::ActionById => {
@@ -113,7 +113,7 @@ pub(super) fn parse(
                 ]);
             };
             let mut mistakes = Vec::new();
-            let items = action::list(*second, &mut mistakes);
+            let items = action::list(*second, place.patterns, &mut mistakes);
             for item in &items {
                 let fixed = match item {
                     Item::Id(_) => "id",
