@@ -4,6 +4,7 @@
 //! loaded; what has no effect in a proxy is a [`Note`].
 
 mod action;
+mod check;
 mod ctl;
 mod directive;
 pub mod exception;
@@ -18,6 +19,7 @@ mod target;
 mod update;
 mod variable;
 mod word;
+mod written;
 mod xpath;
 
 use std::{rc::Rc, sync::Arc};
@@ -148,9 +150,9 @@ impl<'a> Loader<'a> {
         let mut entries = finish::entries(self.exceptions, &sources, &mut self.report);
         let own = entries.len();
         entries.extend(finish::entries(self.draft, &sources, &mut self.report));
-        finish::check_ids(&entries, own, &mut self.report);
-        finish::check_references(&entries, &mut self.report);
-        finish::check_backtracking(&entries, &mut self.report);
+        check::ids(&entries, own, &mut self.report);
+        check::references(&entries, &mut self.report);
+        check::backtracking(&entries, &mut self.report);
         let notes = self.report.finish()?;
         Ok(Loaded { rules: RuleSet { settings: self.settings, entries }, notes })
     }

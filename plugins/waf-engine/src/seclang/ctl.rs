@@ -3,11 +3,12 @@
 use crate::{
     model::{Action, AuditEngine, AuditParts, BodyProcessor, Ctl, Mode, Target, Template},
     seclang::{
-        action::{Item, Written, number, ranges},
+        action::{Item, ranges},
         line::Span,
         patterns::Patterns,
         report::{Mistake, clip},
         target,
+        written::{Written, number},
     },
 };
 

@@ -11,6 +11,7 @@ use crate::{
         rule::{Chain, Draft, Entry, Place},
         target,
         word::Word,
+        written::number,
     },
 };
 
@@ -138,7 +139,7 @@ fn one_more(words: &[Word<'_>], most: usize, name: &str) -> Result<(), Vec<Mista
 /// Ids, or one id with the number of a chained rule: `12345:1`.
 fn by_id(word: &Word<'_>) -> Result<(Which, usize), Mistake> {
     if let Some((id, link)) = word.span.split_once(':') {
-        let number = action::number(link.text).and_then(|number| usize::try_from(number).ok());
+        let number = number(link.text).and_then(|number| usize::try_from(number).ok());
         let Some(number) = number else {
             return Err(link.mistake(format!(
                 "{} is not the number of a chained rule: write 1 for the first behind the head",
