@@ -389,14 +389,17 @@ fn without_access_the_body_is_not_looked_at() {
 
 #[test]
 fn a_body_over_the_limit() {
-    let reject = "SecRequestBodyLimit 5\nSecRule ARGS \"@contains b\" \"id:1,phase:2,pass\"\nSecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:2,phase:2,pass\"";
-    let outcome = rules(reject).post("application/x-www-form-urlencoded", "a=b&c=d").run();
+    let unset = "SecRequestBodyLimit 5\nSecRule ARGS \"@contains b\" \"id:1,phase:2,pass\"\nSecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:2,phase:2,pass\"";
+    let reject = format!("SecRequestBodyLimitAction Reject\n{unset}");
+    let outcome = rules(&reject).post("application/x-www-form-urlencoded", "a=b&c=d").run();
     assert_eq!((outcome.ids, outcome.intervention.unwrap().status), (NONE.to_vec(), 403));
     let partial = format!(
-        "SecRequestBodyLimitAction ProcessPartial\n{reject}\nSecRule ARGS:c \"@unconditionalMatch\" \"id:3,phase:2,pass\""
+        "SecRequestBodyLimitAction ProcessPartial\n{unset}\nSecRule ARGS:c \"@unconditionalMatch\" \"id:3,phase:2,pass\""
     );
     assert_eq!(rules(&partial).post("application/x-www-form-urlencoded", "a=b&c=d").ids(), [1, 2, 3]);
     assert_eq!(rules(&partial).post("application/x-www-form-urlencoded", "a=b&d=").ids(), [1, 2]);
+    // As in the reference: without an action, all is looked at.
+    assert_eq!(rules(unset).post("application/x-www-form-urlencoded", "a=&d=b").ids(), [1, 2]);
 }
 
 #[test]
