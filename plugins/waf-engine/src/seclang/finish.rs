@@ -213,11 +213,11 @@ impl Sum {
 /// rule that has neither passes, whatever the default of its phase.
 fn disruptive(chain: &Chain, default: Option<&rule::Default>) -> Disruptive {
     let items = || chain.links.iter().flat_map(|link| &link.items);
-    let written = items().filter_map(|item| match item {
+    let mut written = items().filter_map(|item| match item {
         Item::Disruptive(disruptive) => Some(disruptive),
         _ => None,
     });
-    if let Some(disruptive) = written.last() {
+    if let Some(disruptive) = written.next_back() {
         return disruptive.clone();
     }
     match default {

@@ -147,8 +147,12 @@ fn cookie_format(value: Span<'_>) -> Result<(), Mistake> {
 }
 
 fn mime_type(word: &Word<'_>, settings: &mut Settings) -> Result<(), Mistake> {
-    // One word in quotes may hold several.
+    // One word in quotes may hold several, and parameters, which make no difference.
+    let mut parameter = false;
     for part in word.span.text.split_ascii_whitespace() {
+        if std::mem::replace(&mut parameter, part.ends_with(';')) {
+            continue;
+        }
         let essence = part.split(';').next().unwrap_or(part).trim().to_ascii_lowercase();
         if !essence.contains('/') && essence != "(null)" {
             return Err(word.mistake(format!("{} is not a MIME type: write for example text/html", clip(part))));

@@ -80,7 +80,7 @@ fn judge(engine: &Engine, target: &str, content_type: &str, body: &[u8]) -> Tran
         server: "2001:db8::1".parse().unwrap(),
         server_port: 443,
     };
-    let start = Start { ends, id: "abc", mode: None, exceptions: None };
+    let start = Start { ends, id: "abc", mode: None, route: "" };
     let mut transaction = Transaction::begin(engine, &start);
     let length = body.len().to_string();
     let fields: &[(&[u8], &[u8])] = &[
