@@ -67,6 +67,7 @@ fn engine(letters: &str) -> Engine {
         response_body_access: true,
         audit_engine: AuditEngine::On,
         audit_parts: parts(letters),
+        web_app_id: "shop".into(),
         component_signatures: vec!["OWASP_CRS/4.28.0".into()],
         ..Settings::default()
     };
@@ -139,7 +140,7 @@ fn the_document_is_that_of_libmodsecurity() {
         json!({
             "client_ip": "192.0.2.1",
             "time_stamp": "Sat Nov 21 17:21:58 2026",
-            "server_id": "default",
+            "server_id": "shop",
             "client_port": 40001,
             "host_ip": "2001:db8::1",
             "host_port": 443,
