@@ -21,6 +21,7 @@
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
 //! | [`plugin_examples`] | the plugins that come with portcullis |
+//! | [`waf`] | the web application firewall |
 //! | [`plugin_languages`] | plugins in C, JavaScript and Python |
 //! | [`memory`] | bounded memory |
 //! | [`waf_crs`] | the Core Rule Set |
@@ -58,3 +59,4 @@ mod routes;
 mod shutdown;
 mod tls;
 mod waf_crs;
+mod waf;

@@ -9,6 +9,7 @@ use regex::Regex;
 use waf_engine::{
     model::{Entry, RuleSet},
     transaction::{Engine, Intervention, Look, Transaction},
+    trial::Response,
 };
 
 use crate::regression::pattern;
@@ -49,7 +50,10 @@ pub(crate) fn claims(expected: &str, rules: &str) -> Vec<Claim> {
             format!("SecRule ENV:{} \"@streq {}\" \"id:990002,phase:5,pass,nolog,t:none\"\n", &found[1], &found[2]);
         return vec![Claim::Probe { number: 990_002, rule }];
     }
-    vec![Claim::Text(pattern(expected))]
+    // What was captured is seen where it is looked at; the number of an error is libmodsecurity's own.
+    let expected =
+        Regex::new(r"^Added regex subexpression [^\[]*\[\\s\\S\]\*|\s*\\\(-[0-9]+$").unwrap().replace(expected, "");
+    vec![Claim::Text(pattern(&expected))]
 }
 
 /// The rules that the claims need, and those that look at what the log tells in its own words.
@@ -130,7 +134,13 @@ impl Known {
 }
 
 /// The debug log, as far as claims are about it.
-pub(crate) fn debug_log(engine: &Engine, transaction: &Transaction, known: &Known) -> String {
+pub(crate) fn debug_log(
+    engine: &Engine,
+    transaction: &Transaction,
+    known: &Known,
+    intervention: Option<&Intervention>,
+    response: &Response,
+) -> String {
     let mut log = String::new();
     let nothing = KnownLink::default();
     let (own, probes): (Vec<&Look>, Vec<&Look>) = transaction.looks().iter().partition(|look| look.rule < PROBES);
@@ -153,9 +163,24 @@ pub(crate) fn debug_log(engine: &Engine, transaction: &Transaction, known: &Know
         }
         let name = String::from_utf8_lossy(&look.variable);
         _ = writeln!(log, "[9] Target value: \"{}\" (Variable: {name})", shown(&look.value));
+        _ = writeln!(log, "{}", String::from_utf8_lossy(&look.value));
         result = Some(result.unwrap_or(false) | look.matched);
     }
     end(&mut log, &mut result);
+    let asked = |rule: u64| transaction.looks().iter().any(|look| look.rule == rule);
+    if known.links.iter().any(|((rule, _), link)| *rule < PROBES && link.conditional && !asked(*rule)) {
+        // A rule that had nothing to ask about.
+        log += "[4] Rule returned 0.\n";
+    }
+    if intervention.is_some() {
+        log += "[4] Running action deny\n";
+    }
+    let saw_response =
+        transaction.looks().iter().any(|look| look.variable == b"RESPONSE_BODY" && !look.value.is_empty());
+    if !saw_response && let Some((_, kind)) = response.fields.iter().find(|(name, _)| name == b"Content-Type") {
+        let kind = String::from_utf8_lossy(kind);
+        _ = writeln!(log, "[9] Response Content-Type is {kind}. It is not marked to be inspected.");
+    }
     for found in transaction.matches().iter().filter(|found| found.rule < PROBES) {
         if known.links.get(&(found.rule, 0)).is_some_and(|link| !link.conditional) {
             log += "[4] Executing unconditional rule...\n";
@@ -184,7 +209,9 @@ pub(crate) fn debug_log(engine: &Engine, transaction: &Transaction, known: &Know
                     _ = writeln!(log, "Adding request argument (BODY): name \"{argument}\", value \"{value}\"");
                     _ = writeln!(log, "Added data to variable: name: {argument}, variable: {value}");
                 } else if &name[..] == "TX:0" {
-                    _ = writeln!(log, "Added match TX.0: {value}");
+                    for link in known.links.values() {
+                        _ = writeln!(log, "Added {} match TX.0: {value}", link.operator);
+                    }
                 }
             }
         }

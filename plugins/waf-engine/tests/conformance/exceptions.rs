@@ -23,11 +23,9 @@ impl Exceptions {
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    /// Names for which there is no test.
-    pub(crate) fn without(&self, known: impl Fn(&str) -> bool) -> Vec<&str> {
-        self.0.keys().map(String::as_str).filter(|name| !known(name)).collect()
+        self.0.keys().any(|known| match known.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => known == name,
+        })
     }
 }
