@@ -2,12 +2,14 @@
 
 use crate::bytes::ByteSet;
 
+pub(crate) mod likely;
+
 /// A condition that holds for every value that the operator (not negated) matches. It may hold for others.
 ///
 /// All clauses must hold. No clause: nothing is known, the operator must be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Each one must hold.
+    /// Each one must hold. The first tells most.
     pub clauses: Vec<Clause>,
     /// The value has at least so many bytes.
     pub length: usize,

@@ -165,6 +165,6 @@ impl Pattern {
 }
 
 #[cfg(test)]
-mod peer;
+pub(crate) mod peer;
 #[cfg(test)]
 mod tests;

@@ -148,6 +148,9 @@ impl<'a> Loader<'a> {
     fn read(&mut self, name: &Arc<str>, folder: &Arc<str>, bytes: &[u8]) {
         self.report.begin(name);
         for read in Reader::new(bytes) {
+            if self.budget.is_spent() {
+                return;
+            }
             match read {
                 Read::Line(line) => {
                     let location = Location { file: name.clone(), line: line.number };
@@ -276,3 +279,6 @@ impl<'a> Loader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -288,6 +288,7 @@ pub struct Transaction {
     audit_engine: AuditEngine,
     audit_parts: AuditParts,
     request_body_access: Option<bool>,
+    force_request_body: bool,
     request_body_limit: Option<u64>,
     response_body_access: Option<bool>,
     response_body_limit: Option<u64>,
@@ -346,6 +347,7 @@ impl Transaction {
             audit_engine: settings.audit_engine,
             audit_parts: settings.audit_parts,
             request_body_access: None,
+            force_request_body: false,
             request_body_limit: None,
             response_body_access: None,
             response_body_limit: None,
@@ -393,6 +395,7 @@ impl Transaction {
         self.audit_engine = settings.audit_engine;
         self.audit_parts = settings.audit_parts;
         self.request_body_access = None;
+        self.force_request_body = false;
         self.request_body_limit = None;
         self.response_body_access = None;
         self.response_body_limit = None;
@@ -457,10 +460,15 @@ impl Transaction {
         let cx = Cx { engine, world };
         let settings = engine.settings();
         let limit = self.request_body_limit.unwrap_or(settings.request_body_limit);
-        let (body, over) = within(body, end, limit);
+        let action = settings.request_body_limit_action;
+        let (body, over) = within(body, end, limit, action);
         self.fill_request_body(&cx, body, over);
         self.request_complete = true;
-        if over && settings.request_body_limit_action == LimitAction::Reject && self.request_body_access(&cx) {
+        let reject = match action {
+            Some(action) => over && action == LimitAction::Reject,
+            None => end == BodyEnd::Limit,
+        };
+        if reject && self.request_body_access(&cx) {
             if let Some(refused) = self.refuse_length("Request body is larger than SecRequestBodyLimit") {
                 return refused;
             }
@@ -502,9 +510,10 @@ impl Transaction {
         if self.wants_response_body(engine) {
             let settings = engine.settings();
             let limit = self.response_body_limit.unwrap_or(settings.response_body_limit);
-            let (body, over) = within(body, end, limit);
+            let action = settings.response_body_limit_action;
+            let (body, over) = within(body, end, limit, action);
             self.fill_response_body(body, over);
-            if over && settings.response_body_limit_action == LimitAction::Reject {
+            if over && action == Some(LimitAction::Reject) {
                 if let Some(refused) = self.refuse_length("Response body is larger than SecResponseBodyLimit") {
                     return refused;
                 }
@@ -544,8 +553,9 @@ impl Transaction {
     }
 }
 
-/// As much of a body as the limit allows, and whether there is more.
-fn within(body: &[u8], end: BodyEnd, limit: u64) -> (&[u8], bool) {
+/// As much of a body as is looked at, and whether there is more than the limit.
+fn within(body: &[u8], end: BodyEnd, limit: u64, action: Option<LimitAction>) -> (&[u8], bool) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    (&body[..body.len().min(limit)], end == BodyEnd::Limit || body.len() > limit)
+    let over = end == BodyEnd::Limit || body.len() > limit;
+    (if action.is_some() { &body[..body.len().min(limit)] } else { body }, over)
 }

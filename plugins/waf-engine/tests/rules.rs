@@ -9,6 +9,8 @@ use waf_engine::{
     world::{Ends, Files, World},
 };
 
+const NONE: [u64; 0] = [];
+
 struct NoFiles;
 
 impl Files for NoFiles {
@@ -128,7 +130,9 @@ impl Case {
     }
 
     fn load(&self, make: fn(waf_engine::model::RuleSet) -> Engine) -> Engine {
-        match Loader::new(&NoFiles).text("test.conf", &self.rules).finish() {
+        let mut loader = Loader::new(&NoFiles);
+        loader.text("test.conf", self.rules.as_bytes());
+        match loader.finish() {
             Ok(loaded) => make(loaded.rules),
             Err(problems) => {
                 panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
@@ -223,7 +227,7 @@ fn only_detecting_denies_nothing() {
     let outcome = case.run();
     assert_eq!((outcome.ids, outcome.intervention), (vec![1, 2, 3], None));
     case.mode = Some(Mode::Off);
-    assert_eq!(case.run().ids, []);
+    assert_eq!(case.run().ids, NONE);
 }
 
 #[test]
@@ -233,8 +237,8 @@ fn all_links_of_a_chain_must_match() {
         SecRule TX:b \"@eq 2\" \"\"";
     let outcome = rules(chain).get("/?a=yz&b=2").run();
     assert_eq!((outcome.ids, outcome.messages), (vec![1], vec!["y||z TX:b".to_owned()]));
-    assert_eq!(rules(chain).get("/?a=yz&b=3").ids(), []);
-    assert_eq!(rules(chain).get("/?b=2").ids(), []);
+    assert_eq!(rules(chain).get("/?a=yz&b=3").ids(), NONE);
+    assert_eq!(rules(chain).get("/?b=2").ids(), NONE);
 }
 
 #[test]
@@ -258,7 +262,7 @@ fn negation_and_counts() {
         SecRule &ARGS:/^a/ \"@gt 1\" \"id:3,phase:1,pass\"";
     assert_eq!(rules(text).get("/?a1=&A2=&b=").ids(), [2, 3]);
     assert_eq!(rules(text).field("user-agent", "bad").ids(), [1]);
-    assert_eq!(rules(text).field("user-agent", "good").ids(), []);
+    assert_eq!(rules(text).field("user-agent", "good").ids(), NONE);
 }
 
 #[test]
@@ -368,7 +372,7 @@ fn bodies_are_read_by_their_type() {
         SecRule ARGS|ARGS_NAMES \"@streq b\" \"id:10,phase:2,pass,setvar:tx.n=+1\"";
     assert_eq!(rules(text).post("application/x-www-form-urlencoded", "a=b").ids(), [4, 8, 10]);
     assert_eq!(rules(text).post("application/json", "{\"a\":\"b\"}").ids(), [1, 5, 8, 10]);
-    assert_eq!(rules(text).post("text/xml", "<a x='c'>b</a>").ids(), [2, 6, 7, 8]);
+    assert_eq!(rules(text).post("text/xml", "<a x='c'>b</a>").ids(), [2, 6, 7]);
     assert_eq!(rules(text).post("text/plain", "a=b").ids(), [8]);
     let multipart = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"b.txt\"\r\n\r\nx\r\n--x--\r\n";
     assert_eq!(rules(text).post("multipart/form-data; boundary=x", multipart).ids(), [4, 8, 9, 10]);
@@ -378,21 +382,24 @@ fn bodies_are_read_by_their_type() {
 #[test]
 fn without_access_the_body_is_not_looked_at() {
     let text = "SecRequestBodyAccess Off\nSecRule ARGS|REQUEST_BODY \"@contains b\" \"id:1,phase:2,pass\"";
-    assert_eq!(rules(text).post("application/x-www-form-urlencoded", "a=b").ids(), []);
+    assert_eq!(rules(text).post("application/x-www-form-urlencoded", "a=b").ids(), NONE);
     let on = format!("{text}\nSecAction \"id:2,phase:1,pass,nolog,ctl:requestBodyAccess=On\"");
     assert_eq!(rules(&on).post("application/x-www-form-urlencoded", "a=b").ids(), [2, 1]);
 }
 
 #[test]
 fn a_body_over_the_limit() {
-    let reject = "SecRequestBodyLimit 5\nSecRule ARGS \"@contains b\" \"id:1,phase:2,pass\"\nSecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:2,phase:2,pass\"";
-    let outcome = rules(reject).post("application/x-www-form-urlencoded", "a=b&c=d").run();
-    assert_eq!((outcome.ids, outcome.intervention.unwrap().status), (vec![], 403));
+    let unset = "SecRequestBodyLimit 5\nSecRule ARGS \"@contains b\" \"id:1,phase:2,pass\"\nSecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:2,phase:2,pass\"";
+    let reject = format!("SecRequestBodyLimitAction Reject\n{unset}");
+    let outcome = rules(&reject).post("application/x-www-form-urlencoded", "a=b&c=d").run();
+    assert_eq!((outcome.ids, outcome.intervention.unwrap().status), (NONE.to_vec(), 403));
     let partial = format!(
-        "SecRequestBodyLimitAction ProcessPartial\n{reject}\nSecRule ARGS:c \"@unconditionalMatch\" \"id:3,phase:2,pass\""
+        "SecRequestBodyLimitAction ProcessPartial\n{unset}\nSecRule ARGS:c \"@unconditionalMatch\" \"id:3,phase:2,pass\""
     );
     assert_eq!(rules(&partial).post("application/x-www-form-urlencoded", "a=b&c=d").ids(), [1, 2, 3]);
     assert_eq!(rules(&partial).post("application/x-www-form-urlencoded", "a=b&d=").ids(), [1, 2]);
+    // As in the reference: without an action, all is looked at.
+    assert_eq!(rules(unset).post("application/x-www-form-urlencoded", "a=&d=b").ids(), [1, 2]);
 }
 
 #[test]
@@ -504,7 +511,7 @@ fn the_route_is_known_to_rules() {
     let mut case = rules(text);
     "api".clone_into(&mut case.route);
     assert_eq!(case.ids(), [1]);
-    assert_eq!(rules(text).ids(), []);
+    assert_eq!(rules(text).ids(), NONE);
 }
 
 #[test]

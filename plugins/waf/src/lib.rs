@@ -111,7 +111,9 @@ fn tell(loaded: &Loaded, has_audit_log: bool) {
     if let Some(path) = &loaded.engine.settings().audit_log
         && !has_audit_log
     {
-        log::warn(format!("SecAuditLog names {path}: to have it written, write audit_log = \"{path}\" in the plugin's config"));
+        log::warn(format!(
+            "SecAuditLog names {path}: to have it written, write audit_log = \"{path}\" in the plugin's config"
+        ));
     }
 }
 

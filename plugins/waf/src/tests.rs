@@ -78,7 +78,9 @@ fn a_request_without_a_body_is_judged_in_one_call() {
 fn json_is_read_where_no_rule_says_how() {
     let plugin = with(json!({}));
     let mut exchange = plugin.exchange();
-    exchange.request_head(&RequestHead::new("POST", "/").field("content-type", "application/json").field("content-length", "99"));
+    exchange.request_head(
+        &RequestHead::new("POST", "/").field("content-type", "application/json").field("content-length", "99"),
+    );
     let body = br#"{"a": {"b": ["an attack"]}}"#;
     refused(exchange.request_body(body, Some(&BodyEnd::Complete(vec![]))));
     assert!(note()["rules"][0]["variable"].as_str().unwrap().starts_with("ARGS:json.a.b"), "{}", note());
@@ -124,7 +126,10 @@ fn modes_are_the_tables_the_routes_or_the_rules_own() {
     // ModSecurity judges nothing unless it is told to.
     assert_eq!(get(&own("", "rules"), attack), Verdict::Continue);
     refused(get(&own("SecRuleEngine On", "rules"), attack));
-    assert_eq!(get(&with(json!({ "rules": [{ "inline": format!("{RULES}\nSecRuleEngine DetectionOnly") }] })), attack), Verdict::Continue);
+    assert_eq!(
+        get(&with(json!({ "rules": [{ "inline": format!("{RULES}\nSecRuleEngine DetectionOnly") }] })), attack),
+        Verdict::Continue
+    );
     refused(get(&own("SecRuleEngine DetectionOnly", "block"), attack));
 }
 

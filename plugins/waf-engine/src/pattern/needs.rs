@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::syntax::{Node, VERTICAL};
 use crate::{
     bytes::ByteSet,
-    needs::{Clause, Needs},
+    needs::{Clause, Needs, likely},
 };
 
 /// Strings that are joined with others, at most.
@@ -110,11 +110,11 @@ fn known(node: &Node) -> Known {
 
 /// A part that may be left out, or be there more than once unless `once`.
 fn optional(body: Known, once: bool) -> Known {
-    let likely_bytes = |known: &Known| {
+    let rare_bytes = |known: &Known| {
         let bytes = known.telling_bytes()?;
-        (likely_byte(&bytes) <= MAX_JOINED).then_some(bytes)
+        (likely::bytes(&bytes) <= MAX_JOINED).then_some(bytes)
     };
-    if let Some(bytes) = likely_bytes(&body) {
+    if let Some(bytes) = rare_bytes(&body) {
         return Known { strings: Some(Strings { strings: BTreeSet::from([Vec::new()]), bytes }), demands: Vec::new() };
     }
     match body.strings {
@@ -245,14 +245,15 @@ impl Known {
     /// Bytes of which one is there whenever this takes any byte.
     fn telling_bytes(&self) -> Option<ByteSet> {
         if let Some(strings) = &self.strings {
-            let strings_bytes = strings.strings.iter().filter(|string| !string.is_empty()).map(|string| rarest(string));
+            let strings_bytes =
+                strings.strings.iter().filter(|string| !string.is_empty()).map(|string| likely::rarest(string));
             return Some(strings_bytes.fold(strings.bytes, |all, bytes| all.union(&bytes)));
         }
         let sets = self
             .demands
             .iter()
-            .map(|demand| demand.strings.iter().fold(demand.bytes, |all, string| all.union(&rarest(string))));
-        sets.min_by(|a, b| likely_byte(a).total_cmp(&likely_byte(b)))
+            .map(|demand| demand.strings.iter().fold(demand.bytes, |all, string| all.union(&likely::rarest(string))));
+        sets.min_by(|a, b| likely::bytes(a).total_cmp(&likely::bytes(b)))
     }
 }
 
@@ -286,7 +287,8 @@ impl Demand {
                 strings.insert(string);
             }
         }
-        let likely = strings.iter().map(|string| likely_string(string)).sum::<f64>() + likely_byte(&bytes);
+        let all = strings.iter().map(|string| likely::string(string));
+        let likely = likely::any(all.chain(std::iter::once(likely::bytes(&bytes))));
         Some(Self { strings, bytes, likely })
     }
 
@@ -298,43 +300,6 @@ impl Demand {
         let literals = self.strings.into_iter().chain(bytes.into_iter().map(|byte| vec![byte]));
         Clause::Literals(literals.map(Vec::into_boxed_slice).collect())
     }
-}
-
-/// The set of the string's least likely byte, in both cases.
-fn rarest(string: &[u8]) -> ByteSet {
-    let byte = string.iter().copied().min_by(|a, b| share(*a).total_cmp(&share(*b))).unwrap_or(0);
-    let mut set = ByteSet::range(byte, byte);
-    set.insert(byte.to_ascii_uppercase());
-    set
-}
-
-/// Which share of an ordinary value's bytes is this one (lower case): estimates for header fields, paths and arguments. They decide
-/// what is asked for, never what is right.
-fn share(byte: u8) -> f64 {
-    match byte {
-        b'a' | b'e' | b'i' | b'n' | b'o' | b'r' | b's' | b't' => 0.06,
-        b'j' | b'q' | b'x' | b'z' => 0.01,
-        b'a'..=b'z' | b'A'..=b'Z' => 0.03,
-        b'0'..=b'9' | b' ' | b'/' | b'.' | b'-' => 0.02,
-        b'=' | b'_' | b',' | b':' | b';' | b'&' | b'+' | b'%' | b'(' | b')' => 0.008,
-        b'*' | b'?' | b'"' | b'\'' | b'@' | b'!' | b'[' | b']' | b'{' | b'}' | b'#' => 0.002,
-        0x80.. => 0.0005,
-        _ => 0.0005,
-    }
-}
-
-/// Bytes of an ordinary value.
-const ORDINARY: f64 = 30.0;
-
-fn likely_byte(bytes: &ByteSet) -> f64 {
-    let sum: f64 = bytes.iter().filter(|byte| !byte.is_ascii_uppercase()).map(share).sum();
-    (sum * ORDINARY).min(1.0)
-}
-
-fn likely_string(string: &[u8]) -> f64 {
-    // Letters keep company: three say about as much as two by themselves.
-    let product: f64 = string.iter().map(|&byte| share(byte).powf(0.8)).product();
-    (product * ORDINARY).min(1.0)
 }
 
 /// The length of the shortest match.

@@ -89,7 +89,7 @@ pub(in crate::pattern) fn shared() -> Option<PathBuf> {
 }
 
 /// Every pattern of the rule files there are, with its file and line; says what there is not.
-pub(in crate::pattern) fn crs() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn crs() -> Vec<(String, Vec<u8>)> {
     let mut folders = vec![PathBuf::from("/usr/share/modsecurity-crs/rules")];
     folders.extend(shared().map(|shared| shared.join("waf/crs-v4.28.0/rules")));
     if folders.len() < 2 {
@@ -405,7 +405,7 @@ fn invented_patterns_find_what_pcre_finds() {
 }
 
 /// Ordinary values, none of which is an attack.
-const ORDINARY: &[&str] = &[
+pub(crate) const ORDINARY: &[&str] = &[
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
     "gzip, deflate, br",

@@ -213,11 +213,11 @@ impl Sum {
 /// rule that has neither passes, whatever the default of its phase.
 fn disruptive(chain: &Chain, default: Option<&rule::Default>) -> Disruptive {
     let items = || chain.links.iter().flat_map(|link| &link.items);
-    let written = items().filter_map(|item| match item {
+    let mut written = items().filter_map(|item| match item {
         Item::Disruptive(disruptive) => Some(disruptive),
         _ => None,
     });
-    if let Some(disruptive) = written.last() {
+    if let Some(disruptive) = written.next_back() {
         return disruptive.clone();
     }
     match default {
@@ -275,8 +275,10 @@ pub(super) fn check_references(entries: &[model::Entry], report: &mut Report) {
             && !name.parse().is_ok_and(|id| ids.contains(&id))
             && let Some(head) = rule.links.first()
         {
-            let text =
-                format!("rule {}: there is no marker or rule {name} to skip to: the rest of its phase is skipped", rule.id);
+            let text = format!(
+                "rule {}: there is no marker or rule {name} to skip to: the rest of its phase is skipped",
+                rule.id
+            );
             report.note(&head.location, NoteKind::Suspicious, text);
         }
         for link in &rule.links {

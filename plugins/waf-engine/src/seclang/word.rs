@@ -98,7 +98,7 @@ impl<'a> Words<'a> {
         self.next().map(|word| word.map(|word| (word, false)))
     }
 
-    /// The variables of a rule: bare, but a selector in single quotes may contain blanks.
+    /// As [`next`](Self::next), for what may be variables: bare, but a selector in single quotes may contain blanks.
     pub fn next_targets(&mut self) -> Result<Option<Word<'a>>, Mistake> {
         if self.rest.text.starts_with(['"', '\'']) {
             return self.next();
@@ -127,7 +127,7 @@ impl<'a> Words<'a> {
     pub fn all(mut self) -> Result<Vec<Word<'a>>, Mistake> {
         let mut words = Vec::new();
         while !self.is_empty()
-            && let Some(word) = self.next()?
+            && let Some(word) = self.next_targets()?
         {
             words.push(word);
         }

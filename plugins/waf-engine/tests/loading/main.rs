@@ -1,5 +1,6 @@
 //! Real rule files load as they are.
 
 mod disk;
-mod shared;
+mod hostile;
 mod regression;
+mod shared;
