@@ -152,6 +152,7 @@ impl<'a> Loader<'a> {
         entries.extend(finish::entries(self.draft, &sources, &mut self.report));
         check::ids(&entries, own, &mut self.report);
         check::references(&entries, &mut self.report);
+        check::empty_variables(&entries, &mut self.report);
         check::backtracking(&entries, &mut self.report);
         let notes = self.report.finish()?;
         Ok(Loaded { rules: RuleSet { settings: self.settings, entries }, notes })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::{
-    model::{Action, Ctl, Entry, IdRange, Selector, Skip},
+    model::{Action, Ctl, Entry, IdRange, Selector, Skip, Variable},
     seclang::report::{NoteKind, Report, clip},
 };
 
@@ -80,6 +80,24 @@ pub(super) fn ids(entries: &[Entry], generated: usize, report: &mut Report) {
                 &rule.id.to_string(),
                 format!("the id {} is taken by the exceptions of a route: write another", rule.id),
             );
+        }
+    }
+}
+
+/// Remarks about variables that are always empty here.
+pub(super) fn empty_variables(entries: &[Entry], report: &mut Report) {
+    for entry in entries {
+        let Entry::Rule(rule) = entry else { continue };
+        for link in &rule.links {
+            for target in link.targets.iter().filter(|target| !target.excluded) {
+                let why = match target.variable {
+                    Variable::FilesTmpnames => "files are never put on a disk: look at FILES_TMP_CONTENT instead",
+                    Variable::Geo => "there is no geographical database",
+                    _ => continue,
+                };
+                let text = format!("{} of rule {} is always empty: {why}", target.variable.name(), rule.id);
+                report.note(&link.location, NoteKind::NeverMatches, text);
+            }
         }
     }
 }

@@ -152,7 +152,6 @@ fn selector(variable: Variable, text: &str, patterns: &Patterns) -> Result<Selec
 fn unknown(name: Span<'_>) -> Mistake {
     let upper = name.text.to_ascii_uppercase();
     let why = match upper.as_str() {
-        "FILES_TMPNAMES" => "uploaded files are never put on a disk: look at FILES_TMP_CONTENT instead",
         "STREAM_INPUT_BODY" | "STREAM_OUTPUT_BODY" => {
             "bodies are not rewritten as streams: look at REQUEST_BODY or RESPONSE_BODY instead"
         }
@@ -179,9 +178,9 @@ fn unknown(name: Span<'_>) -> Mistake {
 pub(super) fn is_collection(variable: Variable) -> bool {
     use Variable::{
         Args, ArgsGet, ArgsGetNames, ArgsNames, ArgsPost, ArgsPostNames, Env, Files, FilesNames, FilesSizes,
-        FilesTmpContent, Geo, Global, Ip, MatchedVars, MatchedVarsNames, MultipartFilename, MultipartName,
-        MultipartPartHeaders, RequestCookies, RequestCookiesNames, RequestHeaders, RequestHeadersNames, Resource,
-        ResponseHeaders, ResponseHeadersNames, Rule, Session, Tx, User, Xml,
+        FilesTmpContent, FilesTmpnames, Geo, Global, Ip, MatchedVars, MatchedVarsNames, MultipartFilename,
+        MultipartName, MultipartPartHeaders, RequestCookies, RequestCookiesNames, RequestHeaders, RequestHeadersNames,
+        Resource, ResponseHeaders, ResponseHeadersNames, Rule, Session, Tx, User, Xml,
     };
     matches!(
         variable,
@@ -195,6 +194,7 @@ pub(super) fn is_collection(variable: Variable) -> bool {
             | FilesNames
             | FilesSizes
             | FilesTmpContent
+            | FilesTmpnames
             | Geo
             | Global
             | Ip
@@ -302,7 +302,7 @@ mod tests {
             ("", "no variable"),
             ("|ARGS", "expected the name"),
             ("ARGS FILES", "expected |"),
-            ("FILES_TMPNAMES", "FILES_TMP_CONTENT"),
+            ("WEBSERVER_ERROR_LOG", "no web server"),
             ("ARGS:'x", "closing '"),
             ("XML:/a[3]", "XPath"),
         ] {

@@ -66,7 +66,9 @@ fn debians_core_rule_set_loads_from_its_own_place() {
     show(&loaded);
     assert!(rules(&loaded).len() > 500, "{}", rules(&loaded).len());
     let never: Vec<_> = loaded.notes.iter().filter(|note| note.kind == NoteKind::NeverMatches).collect();
-    assert_eq!(never.len(), 2, "@geoLookup and @rbl: {never:?}");
+    for word in ["@geoLookup of rule 910100", "@rbl of rule 910140", "GEO of rule 910100"] {
+        assert!(never.iter().any(|note| note.text.contains(word)), "{word}: {never:?}");
+    }
 }
 
 #[test]
