@@ -24,6 +24,7 @@
 //! | [`waf`] | the web application firewall |
 //! | [`plugin_languages`] | plugins in C, JavaScript and Python |
 //! | [`memory`] | bounded memory |
+//! | [`waf_crs`] | the Core Rule Set |
 //! | [`review`] | what a review found stays found |
 //! | [`fuzz`] | random bytes into everything that parses |
 //! | [`docs`] | what the documentation shows is true |
@@ -57,4 +58,5 @@ mod review;
 mod routes;
 mod shutdown;
 mod tls;
+mod waf_crs;
 mod waf;

@@ -93,7 +93,8 @@ impl<'a> Loader<'a> {
 
     /// Reads text. `name` stands in the place of a file's name in messages; files that the text names begin at the beginning of
     /// [`Files`].
-    pub fn text(&mut self, name: &str, text: &[u8]) -> &mut Self {
+    pub fn text(&mut self, name: &str, text: impl AsRef<[u8]>) -> &mut Self {
+        let text = text.as_ref();
         let name: Arc<str> = name.into();
         match self.budget.take(text.len()) {
             Ok(()) => self.read(&name, &Arc::from(""), text),
@@ -124,12 +125,17 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// Resolves what could not be resolved before all was read.
+    /// Resolves what could not be resolved before all was read. The loader is as new afterwards.
     ///
     /// # Errors
     /// All mistakes, at most a hundred, in the order of files and lines.
-    pub fn finish(mut self) -> Result<Loaded, Vec<Problem>> {
-        self.draft.end_chain("the end of all files", &mut self.report);
+    pub fn finish(&mut self) -> Result<Loaded, Vec<Problem>> {
+        let new = Self::new(self.files);
+        std::mem::replace(self, new).end()
+    }
+
+    fn end(mut self) -> Result<Loaded, Vec<Problem>> {
+        self.draft.end(&mut self.report);
         self.unicode_map();
         update::apply(std::mem::take(&mut self.updates), &mut self.draft, &mut self.report);
         let files = include::Bounded::new(self.files);
@@ -148,6 +154,9 @@ impl<'a> Loader<'a> {
     fn read(&mut self, name: &Arc<str>, folder: &Arc<str>, bytes: &[u8]) {
         self.report.begin(name);
         for read in Reader::new(bytes) {
+            if self.budget.is_spent() {
+                return;
+            }
             match read {
                 Read::Line(line) => {
                     let location = Location { file: name.clone(), line: line.number };
@@ -276,3 +285,6 @@ impl<'a> Loader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
