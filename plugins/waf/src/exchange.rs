@@ -73,7 +73,7 @@ impl Exchange {
             },
             id: &facts.request_id,
             mode: judging.mode,
-            exceptions: judging.exceptions,
+            route: &facts.route,
         };
         let engine = &waf.loaded.engine;
         let transaction = match SPARE.with_borrow_mut(Option::take) {
