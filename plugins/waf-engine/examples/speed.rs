@@ -124,8 +124,7 @@ fn answer(_: &Request) -> Response {
 
 /// The kinds of request that the project's figures are about.
 fn requests() -> Vec<(&'static str, Request)> {
-    let form: String =
-        (0..20).map(|n| format!("field{n}=some+value+that+a+person+typed+{n}%2C+with+words&")).collect();
+    let form: String = (0..20).map(|n| format!("field{n}=some+value+that+a+person+typed+{n}%2C+with+words&")).collect();
     let item = r#"{"id":12345,"name":"A thing of some kind","tags":["red","blue"],"price":12.5,"note":"ordinary text, nothing else"},"#;
     let json = |bytes: usize| format!("[{}{{}}]", item.repeat(bytes / item.len()));
     vec![
