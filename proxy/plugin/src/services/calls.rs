@@ -58,6 +58,13 @@ impl connection::Host for State {
         let address = facts.server.ip().to_canonical().to_string();
         Ok(connection::Socket { address, port: facts.server.port() })
     }
+
+    fn absolute_target(&mut self) -> wasmtime::Result<Option<String>> {
+        let Some(facts) = &self.facts else {
+            return Err(wasmtime::Error::msg("`connection` was asked outside of an exchange"));
+        };
+        Ok(facts.absolute_target.as_deref().map(str::to_owned))
+    }
 }
 
 impl bodies::Host for State {
