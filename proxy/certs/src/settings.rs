@@ -30,6 +30,8 @@ pub struct Authority {
     pub name: Arc<str>,
     /// Its directory's URL.
     pub directory: Arc<str>,
+    /// One of those that browsers believe, which give no certificates for private names.
+    pub public: bool,
     /// Who may speak for it.
     pub roots: Arc<RootCertStore>,
     /// External account binding (RFC 8555 section 7.3.4).
