@@ -10,7 +10,8 @@ use std::{
 };
 
 /// Those that the executable has in it, as `builtin:NAME`.
-const BUILTINS: [&str; 7] = ["basic-auth", "headers", "ip-policy", "jwt", "maintenance", "rate-limit", "rewrite-body"];
+const BUILTINS: [&str; 8] =
+    ["basic-auth", "headers", "ip-policy", "jwt", "maintenance", "rate-limit", "rewrite-body", "waf"];
 
 fn main() {
     builtins();

@@ -50,6 +50,7 @@ pub fn definition(name: &str, module: Bytes, config: &str) -> Definition {
             random: true,
             key_value: true,
             http: Some(vec!["silent".into()]),
+            ..Grants::default()
         },
         isolation: Isolation::Worker,
         on_failure: OnFailure::Refuse,
@@ -98,7 +99,16 @@ async fn keep(mut receiver: mpsc::Receiver<Outbound>) {
 /// Of a client, on a plain connection.
 pub fn facts() -> Facts {
     let client = "192.0.2.1:4242".parse().expect("an address");
-    Facts { client, peer: client, tls: None, listener: "web".into(), route: "all".into(), request_id: "1".into() }
+    let server = "192.0.2.2:80".parse().expect("an address");
+    Facts {
+        client,
+        peer: client,
+        server,
+        tls: None,
+        listener: "web".into(),
+        route: "all".into(),
+        request_id: "1".into(),
+    }
 }
 
 /// Ten fields of a request.

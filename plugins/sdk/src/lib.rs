@@ -33,7 +33,8 @@
 //!
 //! In a plugin's crate stands `portcullis_sdk::export!(Hello);` beside it, and `plugin.toml`, its manifest, beside `Cargo.toml`.
 //!
-//! What the proxy offers are modules here: [`connection`], [`log`], [`metrics`], [`clock`], [`random`], [`key_value`], [`http`].
+//! What the proxy offers are modules here: [`connection`], [`bodies`], [`notes`], [`log`], [`metrics`], [`clock`], [`random`], [`key_value`],
+//! [`http`], [`files`], [`journal`].
 //! Only what is called is imported, and what is imported is what the operator must grant. Compiled natively, the same
 //! modules go to a host of the test's own, see [`testing`].
 //!
@@ -72,7 +73,7 @@ pub use self::{
     bindings::portcullis::filter::types::{
         BodyEnd, Edits, Field, FieldEdit, HttpVersion, RequestHead, Response, ResponseHead, Summary, Verdict,
     },
-    host::{clock, connection, http, key_value, log, metrics, random},
+    host::{bodies, clock, connection, files, http, journal, key_value, log, metrics, notes, random},
     plugin::{NoConfig, Plugin},
     valid::check_name,
     wants::{Body, Holding, Wants},

@@ -13,6 +13,8 @@ mod check;
 mod exchange;
 pub(crate) mod imports;
 mod mock;
+#[cfg(test)]
+mod more_tests;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -21,8 +23,8 @@ mod values;
 pub use self::{
     exchange::{Exchange, Outcome, Plugin},
     mock::{
-        advance, answer_http, counter, edit_facts, gauge, lines, observed, reset, sent_http, set_client, set_quota,
-        set_seed, set_time,
+        advance, answer_http, counter, edit_facts, gauge, journal, lines, note, observed, reset, sent_http, set_client,
+        set_file, set_quota, set_seed, set_time,
     },
     split::every_split,
 };

@@ -13,6 +13,7 @@ pub mod needs;
 pub mod operator;
 pub mod pattern;
 pub mod plan;
+pub mod request;
 pub mod seclang;
 pub mod template;
 pub mod transaction;

@@ -45,7 +45,7 @@ pub enum Phase {
 /// A `SecRule` or `SecAction` with the rules chained to it.
 #[derive(Debug)]
 pub struct Rule {
-    /// Unique.
+    /// Unique; 0 for a `SecAction` without an id, of which there may be several.
     pub id: u64,
     /// Of the whole chain.
     pub phase: Phase,
@@ -162,7 +162,7 @@ impl Eq for Selector {}
 /// The XPath expressions that rules use. Others are load errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum XPath {
-    /// `/*` or `//*`: the text of every element, each by itself.
+    /// `/*`: the document's text, all of it as one value (the string value of the root element).
     Elements,
     /// `//@*`: every attribute's value.
     Attributes,
@@ -477,6 +477,7 @@ pub enum LimitAction {
 #[allow(missing_docs)]
 pub struct Settings {
     pub mode: Mode,
+    /// As in libmodsecurity, bodies are looked at where nothing is written.
     pub request_body_access: bool,
     pub request_body_limit: u64,
     pub request_body_no_files_limit: u64,
@@ -484,6 +485,8 @@ pub struct Settings {
     pub request_body_json_depth_limit: u32,
     pub arguments_limit: u32,
     pub argument_separator: u8,
+    /// `SecUploadKeepFiles On`: nothing is kept; it makes `SecUploadFileLimit` count.
+    pub upload_keep_files: bool,
     /// `SecUploadFileLimit`.
     pub upload_file_limit: u32,
     pub response_body_access: bool,
@@ -515,13 +518,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             mode: Mode::Off,
-            request_body_access: false,
+            request_body_access: true,
             request_body_limit: 134_217_728,
             request_body_no_files_limit: 131_072,
             request_body_limit_action: LimitAction::Reject,
             request_body_json_depth_limit: 10_000,
             arguments_limit: 1000,
             argument_separator: b'&',
+            upload_keep_files: false,
             upload_file_limit: 100,
             response_body_access: false,
             response_body_limit: 524_288,
@@ -534,7 +538,7 @@ impl Default for Settings {
             backtrack_limit: 100_000,
             collection_timeout: 3600,
             component_signatures: Vec::new(),
-            web_app_id: "default".into(),
+            web_app_id: "".into(),
             unicode_map: None,
             cookie_separator: b';',
         }

@@ -96,7 +96,7 @@ pub struct Limits {
     pub key_value: Size,
 }
 
-/// What a plugin may call. Nothing by default.
+/// What a plugin may call. Nothing by default; those that come with the executable may log, count, and have time, chance and values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Lines in the log.
@@ -112,6 +112,10 @@ pub struct Grants {
     /// Requests to these backends. An empty list grants the import and no backend: for a plugin that can make requests and, as it is
     /// configured, has none to make.
     pub http: Option<Vec<BackendName>>,
+    /// Reading these files and what is below these folders, seen from the folder of the file that names them.
+    pub files: Option<Vec<PathBuf>>,
+    /// Adding lines to this file.
+    pub journal: Option<PathBuf>,
 }
 
 /// A plugin in the chain of a route.

@@ -104,7 +104,15 @@ fn load(file: &Path, config: &str, isolation: Isolation, instances: u32) -> Resu
         config: config.into(),
         // A machine that is busy with other things must not end a guest that is measured.
         limits: Limits { instances, time: Duration::from_secs(5), ..Limits::default() },
-        grants: Grants { log: true, metrics: true, clock: true, random: true, key_value: true, http: Some(Vec::new()) },
+        grants: Grants {
+            log: true,
+            metrics: true,
+            clock: true,
+            random: true,
+            key_value: true,
+            http: Some(Vec::new()),
+            ..Grants::default()
+        },
         isolation,
         on_failure: OnFailure::Refuse,
         workers: 1,
@@ -176,6 +184,7 @@ fn begin(local: &Rc<Local>) -> Run {
         Facts {
             client,
             peer: client,
+            server: ([192, 0, 2, 2], 80).into(),
             tls: None,
             listener: "web".into(),
             route: "all".into(),

@@ -1,6 +1,7 @@
 //! From a module's bytes to a plugin that runs: made a component, checked against its grants, configured, kept as an image, compiled.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -28,7 +29,11 @@ use crate::{
     inspect::grants_line,
     instance::{Calls, Instance, Kind, State},
     metered::{self, Allowance},
-    services::Services,
+    services::{
+        Services,
+        files::{Files, Granted, Seen, from_table, texts},
+        journal::Journal,
+    },
     warm,
 };
 
@@ -60,6 +65,8 @@ pub struct Plugin {
     pub(crate) allowance: Allowance,
     pub(crate) breaker: Breaker,
     places: Arc<Semaphore>,
+    /// Files that its configuration came from.
+    seen: Arc<Seen>,
     /// One for each [`crate::Local`] there ever was, with those that are gone summed up in the first.
     exchanges: Mutex<Vec<Arc<AtomicU64>>>,
 }
@@ -87,6 +94,16 @@ impl Plugin {
     }
 
     fn build_here(host: &Arc<Host>, definition: Definition) -> Result<Arc<Self>, BuildError> {
+        let mut seen = Seen::default();
+        let built = Self::build_of(host, definition, &mut seen);
+        if built.is_err() {
+            host.remember_failed(seen.paths());
+        }
+        built
+    }
+
+    /// `seen` becomes what was asked for, however it ends.
+    fn build_of(host: &Arc<Host>, definition: Definition, seen: &mut Seen) -> Result<Arc<Self>, BuildError> {
         let Read { component: bytes, inspection, needs } = component::read(&definition.module)?;
         granted(&inspection, &definition.grants)?;
         if inspection.memory > definition.limits.memory {
@@ -100,14 +117,16 @@ impl Plugin {
         let mut warnings = Vec::new();
         let services = host.services(&definition.name);
         services.key_value.set_quota(definition.limits.key_value);
-        let mut kind = kind(&definition, services);
+        let Opened { granted, journal } = opened(host, &definition, &inspection)?;
+        *seen = Seen::new(granted);
+        let mut kind = kind(&definition, services, journal);
         let configuring = engine::for_configuring(host)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| BuildError(format!("no executor to configure it on: {error}")))?;
         let (image, declaration) =
-            runtime.block_on(configure(host, &configuring, &bytes, &inspection, &definition, &kind))?;
+            runtime.block_on(configure(host, &configuring, &bytes, &inspection, &definition, &kind, seen))?;
         kind.hand_over = HAND_OVER + 2 * held(&declaration);
         if held(&declaration) as u64 > definition.limits.memory {
             return Err(BuildError(format!(
@@ -128,6 +147,10 @@ impl Plugin {
                 bytes
             }
         };
+        let mut seen = std::mem::take(seen);
+        if is_imaged {
+            seen.forget_contents();
+        }
         let engine = engine::for_running(host, &definition.limits, needs)?;
         let pre = link(&engine, &bytes, &inspection)?;
         let plugin = Self {
@@ -141,11 +164,13 @@ impl Plugin {
             allowance: Allowance { time: definition.limits.time, wait: definition.limits.wait },
             breaker: Breaker::default(),
             places: Arc::new(Semaphore::new(definition.limits.instances as usize)),
+            seen: Arc::new(seen),
             exchanges: Mutex::default(),
             inspection,
             definition,
         };
         runtime.block_on(plugin.try_one())?;
+        plugin.kind.services.journaled.set(plugin.kind.journal.as_ref());
         Ok(Arc::new(plugin))
     }
 
@@ -167,7 +192,10 @@ impl Plugin {
             return Ok(());
         }
         let exports = instance.bindings.portcullis_filter_filter();
-        match exports.call_configure(&mut instance.store, &self.definition.config).await? {
+        instance.store.data_mut().files = Files::Again(self.seen.clone());
+        let answer = exports.call_configure(&mut instance.store, &self.definition.config).await;
+        instance.store.data_mut().files = Files::Unavailable;
+        match answer? {
             Ok(_) => Ok(()),
             Err(refused) => {
                 Err(wasmtime::Error::msg(format!("it refused the configuration that it had taken before: {refused}")))
@@ -204,6 +232,16 @@ impl Plugin {
             instances: u32::try_from(instances).unwrap_or(u32::MAX),
             ..self.breaker.health()
         }
+    }
+
+    /// Whether the files that its configuration came from are as they were. Reads all of them.
+    pub fn files_are_unchanged(&self) -> bool {
+        self.seen.is_unchanged()
+    }
+
+    /// The files that it asked for, there or not, and the folders that it listed.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.seen.paths()
     }
 
     /// What the log should say about how it was built, one sentence each.
@@ -263,7 +301,33 @@ fn held(declaration: &Declaration) -> usize {
     of(declaration.request_body).max(of(declaration.response_body))
 }
 
-fn kind(definition: &Definition, services: Arc<Services>) -> Kind {
+/// What a plugin reaches of the file system.
+struct Opened {
+    granted: Granted,
+    journal: Option<Arc<dyn Journal>>,
+}
+
+/// By its grants, and by what its own table says under the keys that its manifest declares.
+fn opened(host: &Host, definition: &Definition, inspection: &Inspection) -> Result<Opened, BuildError> {
+    let imports = |name: &str| inspection.imports.iter().any(|import| import == name);
+    let table: serde_json::Value = serde_json::from_str(&definition.config)
+        .map_err(|error| BuildError(format!("its configuration is no JSON: {error}")))?;
+    let manifest = inspection.manifest.as_ref();
+    let folder = &host.settings.folder;
+    let named = manifest.map(|manifest| from_table(&table, &manifest.files)).unwrap_or_default();
+    let granted = definition.grants.files.iter().flatten().chain(&named).map(PathBuf::as_path);
+    let granted = if imports("files") { Granted::new(folder, granted) } else { Granted::default() };
+    let named = manifest.map(|manifest| texts(&table, &manifest.journal)).unwrap_or_default();
+    let named = named.first().map(Path::new);
+    let path = named.or(definition.grants.journal.as_deref()).filter(|_| imports("journal"));
+    let journal = match (path, &host.settings.journals) {
+        (Some(path), Some(open)) => Some(open(&folder.join(path)).map_err(|error| BuildError(error.to_string()))?),
+        _ => None,
+    };
+    Ok(Opened { granted, journal })
+}
+
+fn kind(definition: &Definition, services: Arc<Services>, journal: Option<Arc<dyn Journal>>) -> Kind {
     Kind {
         plugin: definition.name.clone(),
         services,
@@ -271,6 +335,7 @@ fn kind(definition: &Definition, services: Arc<Services>) -> Kind {
         wait: definition.limits.wait,
         memory: usize::try_from(definition.limits.memory).unwrap_or(usize::MAX),
         hand_over: HAND_OVER,
+        journal,
     }
 }
 
@@ -279,7 +344,9 @@ fn granted(inspection: &Inspection, grants: &Grants) -> Result<(), BuildError> {
     let mut missing = Vec::new();
     for import in &inspection.imports {
         let is_granted = match import.as_str() {
-            "connection" => true,
+            "connection" | "bodies" | "notes" => true,
+            "files" => grants.files.is_some() || inspection.is_granted_by_its_table(import),
+            "journal" => grants.journal.is_some() || inspection.is_granted_by_its_table(import),
             "log" => grants.log,
             "metrics" => grants.metrics,
             "clock" => grants.clock,
@@ -325,6 +392,10 @@ fn linker(engine: &Engine, inspection: &Inspection) -> wasmtime::Result<Linker<S
     for import in &inspection.imports {
         match import.as_str() {
             "connection" => host::connection::add_to_linker::<_, Calls>(&mut linker, own)?,
+            "bodies" => host::bodies::add_to_linker::<_, Calls>(&mut linker, own)?,
+            "notes" => host::notes::add_to_linker::<_, Calls>(&mut linker, own)?,
+            "files" => host::files::add_to_linker::<_, Calls>(&mut linker, own)?,
+            "journal" => host::journal::add_to_linker::<_, Calls>(&mut linker, own)?,
             "log" => host::log::add_to_linker::<_, Calls>(&mut linker, own)?,
             "metrics" => host::metrics::add_to_linker::<_, Calls>(&mut linker, own)?,
             "clock" => host::clock::add_to_linker::<_, Calls>(&mut linker, own)?,
@@ -351,6 +422,7 @@ async fn configure(
     inspection: &Inspection,
     definition: &Definition,
     kind: &Kind,
+    seen: &mut Seen,
 ) -> Result<(Image, Declaration), BuildError> {
     let wizer = Wizer::new();
     let instrumented = if inspection.needs_wasi() {
@@ -362,6 +434,7 @@ async fn configure(
     let pre = link(engine, to_run, inspection)?;
     let mut store = kind.store(engine, None);
     store.set_epoch_deadline(crate::ticker::FIRST_SLICE);
+    store.data_mut().files = Files::Reading(Box::new(std::mem::take(seen)));
     let mut used = Duration::ZERO;
     let configured = metered::run(&host.ticker, CONFIGURE, &mut used, async {
         let instance = pre.instance_pre().instantiate_async(&mut store).await?;
@@ -371,6 +444,7 @@ async fn configure(
         Ok((instance, bindings, answer))
     })
     .await;
+    *seen = store.data_mut().files.end();
     let (instance, bindings, answer) = configured.map_err(|error| {
         let trace = failure::backtrace(&error);
         let refused = if store.data().memory.refused { " (it wanted more than limits.memory)" } else { "" };

@@ -1,6 +1,6 @@
 //! What the operator says of a plugin, and what the plugin says of itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -67,6 +67,11 @@ pub struct Grants {
     pub key_value: bool,
     /// Requests to these backends. `Some` of none: the interface is there, and every request is denied.
     pub http: Option<Vec<Arc<str>>>,
+    /// Reading these files and what is below these folders, in `configure`. What the plugin's own table names under the keys of its
+    /// manifest is granted beside them.
+    pub files: Option<Vec<PathBuf>>,
+    /// Adding lines to this file, where the plugin's own table names no other under the key of its manifest.
+    pub journal: Option<PathBuf>,
 }
 
 /// How instances are used.

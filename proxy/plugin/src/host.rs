@@ -1,7 +1,7 @@
 //! What a process has once for all its plugins.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -11,6 +11,7 @@ use crate::{
     reaper::Reaper,
     services::{
         Services,
+        journal::OpenJournal,
         key_value::KeyValue,
         lines,
         metrics::{Figure, Value},
@@ -28,16 +29,22 @@ pub struct Settings {
     pub fixed: Option<(u64, u64)>,
     /// For tests of plugins: takes their lines in place of the log.
     pub lines: Option<lines::Sink>,
+    /// Where the relative paths of grants and of plugins begin: the configuration's folder.
+    pub folder: PathBuf,
+    /// Opens the files that plugins write lines to; `None`: their lines go nowhere.
+    pub journals: Option<OpenJournal>,
 }
 
 /// Compiled code, shared values, figures, and the thread that ends guests which do not return.
 pub struct Host {
-    settings: Settings,
+    pub(crate) settings: Settings,
     pub(crate) ticker: Ticker,
     pub(crate) reaper: Reaper,
     pub(crate) cache: Option<wasmtime::Cache>,
     /// By the plugin's name: what outlives the plugin.
     services: Mutex<BTreeMap<Arc<str>, Arc<Services>>>,
+    /// What plugins asked for that could not be built.
+    failed: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Host {
@@ -58,6 +65,7 @@ impl Host {
             cache: cache.transpose()?,
             settings,
             services: Mutex::default(),
+            failed: Mutex::default(),
         }))
     }
 
@@ -67,8 +75,12 @@ impl Host {
         for (plugin, services) in self.services.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let mut add = |name: String, value| figures.push(Figure { plugin: plugin.clone(), name, value });
             services.figures.all().into_iter().for_each(|(name, value)| add(name, value));
-            let dropped =
-                [("dropped_figures", services.figures.dropped()), ("dropped_log_lines", services.lines.dropped())];
+            let dropped = [
+                ("dropped_figures", services.figures.dropped()),
+                ("dropped_journal_lines", services.journaled.dropped()),
+                ("dropped_log_lines", services.lines.dropped()),
+                ("dropped_notes", services.notes.dropped()),
+            ];
             for (name, dropped) in dropped {
                 if dropped > 0 {
                     add(name.to_owned(), Value::Counter(dropped));
@@ -94,6 +106,21 @@ impl Host {
     pub fn sweep(&self) {
         let services: Vec<_> = self.services.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         services.iter().for_each(|services| services.key_value.sweep());
+    }
+
+    /// Files and folders that plugins have asked for which then could not be built, since [`forget_failed`](Self::forget_failed): they may
+    /// be built once these change.
+    pub fn failed_files(&self) -> Vec<PathBuf> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// To be called when a load begins.
+    pub fn forget_failed(&self) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn remember_failed(&self, paths: Vec<PathBuf>) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
     }
 
     pub(crate) fn services(&self, plugin: &Arc<str>) -> Arc<Services> {

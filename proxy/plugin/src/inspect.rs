@@ -22,13 +22,15 @@ pub struct Inspection {
 }
 
 /// Interfaces that take a grant, and how it is written.
-const GRANTS: [(&str, &str); 6] = [
+const GRANTS: [(&str, &str); 8] = [
     ("log", "log = true"),
     ("metrics", "metrics = true"),
     ("clock", "clock = true"),
     ("random", "random = true"),
     ("key-value", "key_value = true"),
     ("http", "http = [\"name of a backend\"]"),
+    ("files", "files = [\"/folder/\"]"),
+    ("journal", "journal = \"/path\""),
 ];
 
 /// The line that grants interfaces, as it is written in the configuration.
@@ -39,12 +41,24 @@ pub(crate) fn grants_line<'i>(interfaces: impl Iterator<Item = &'i str> + Clone)
 
 impl Inspection {
     /// The line to write in the plugin's table, so that it may call all that it imports; `None` when it imports nothing that takes a
-    /// grant.
+    /// grant. What its own table grants, by the keys of its manifest, is not in it.
     pub fn grants_line(&self) -> Option<String> {
-        let takes = |import: &&str| GRANTS.iter().any(|(interface, _)| interface == import);
+        let takes = |import: &&str| {
+            GRANTS.iter().any(|(interface, _)| interface == import) && !self.is_granted_by_its_table(import)
+        };
         let asked = self.imports.iter().map(String::as_str).filter(takes);
         asked.clone().next()?;
         Some(grants_line(asked))
+    }
+
+    /// Whether its manifest declares keys of its table that stand for the grant of this import.
+    pub(crate) fn is_granted_by_its_table(&self, import: &str) -> bool {
+        let declares = |which: fn(&Manifest) -> bool| self.manifest.as_ref().is_some_and(which);
+        match import {
+            "files" => declares(|manifest| !manifest.files.is_empty()),
+            "journal" => declares(|manifest| !manifest.journal.is_empty()),
+            _ => false,
+        }
     }
 
     /// Whether it needs WASI. Such a plugin holds handles that the host gave it, so that no image can be taken of it.

@@ -10,10 +10,10 @@ use wasmtime::{
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
 use crate::{
-    Facts, OutboundSender,
+    Facts, OutboundSender, Phase, Skips,
     contract::{Plugin as Bindings, PluginPre},
     metered,
-    services::Services,
+    services::{Services, files::Files, journal::Journal},
 };
 
 /// What a guest may have written to standard error before more of it is refused.
@@ -39,11 +39,40 @@ pub struct State {
     pub outbound: Option<OutboundSender>,
     /// Of the exchange that it is used by.
     pub facts: Option<Box<Facts>>,
+    /// In which it is called, while an exchange uses it.
+    pub phase: Option<Phase>,
+    /// Bodies that it has taken its wish back for, in this exchange.
+    pub skips: Skips,
+    /// What it has put into the record, since it was last looked at.
+    pub note: Option<Box<str>>,
+    /// What it may read.
+    pub files: Files,
+    /// Where its lines go.
+    pub journal: Option<Arc<dyn Journal>>,
     /// Whether it is being configured.
     pub configuring: bool,
     /// Its memory.
     pub memory: Memory,
     wasi: Option<Box<Wasi>>,
+}
+
+impl State {
+    /// An exchange begins to use it.
+    pub fn begin(&mut self, facts: Box<Facts>) {
+        self.facts = Some(facts);
+    }
+
+    /// The exchange calls it in this phase.
+    pub fn enter(&mut self, phase: Phase) {
+        self.phase = Some(phase);
+        self.skips.response_has_begun |= phase == Phase::ResponseBody;
+    }
+
+    /// The exchange has done with it.
+    pub fn leave(&mut self) {
+        (self.facts, self.phase, self.note) = (None, None, None);
+        self.skips = Skips::default();
+    }
 }
 
 /// For [`wasmtime::component`]: host calls get the whole state.
@@ -116,6 +145,8 @@ pub struct Kind {
     pub memory: usize,
     /// Bytes that one call may hand to the host.
     pub hand_over: usize,
+    /// Where its lines go.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 impl Kind {
@@ -129,6 +160,11 @@ impl Kind {
             configuring: outbound.is_none(),
             outbound,
             facts: None,
+            phase: None,
+            skips: Skips::default(),
+            note: None,
+            files: Files::default(),
+            journal: self.journal.clone(),
             memory: Memory { limit: self.memory, used: 0, refused: false },
             wasi: None,
         };

@@ -48,8 +48,9 @@ pub use self::{
     manifest::{Manifest, Sample},
     outbound::{Outbound, OutboundError, OutboundSender},
     pack::pack,
-    run::{BodyEnd, Costs, Facts, Phase, RequestHead, ResponseHead, Run, Summary, TlsFacts},
+    run::{BodyEnd, Costs, Facts, Phase, RequestHead, ResponseHead, Run, Skips, Summary, TlsFacts},
     services::{
+        journal::{Journal, OpenJournal},
         key_value::{KeyValue, Refused},
         lines::{Level, Sink},
         metrics::{Figure, Value},

@@ -81,7 +81,7 @@ impl Local {
         let share = (definition.limits.instances as usize / definition.workers.max(1)).max(1);
         let mut idle = self.idle.borrow_mut();
         if is_good && idle.len() < share {
-            instance.store.data_mut().facts = None;
+            instance.store.data_mut().leave();
             idle.push(instance);
         } else {
             drop(idle);

@@ -20,6 +20,11 @@ pub struct Manifest {
     pub description: String,
     /// What it is written in, for whoever builds it. The host does not care.
     pub lang: String,
+    /// Keys of the plugin's table, dotted where they are in a table in it, whose values (text or lists of it) are files and patterns: these,
+    /// and all that is in their folders, it may read without a further grant.
+    pub files: Vec<String>,
+    /// The key of the plugin's table whose value is the file that it writes lines to; empty where there is none.
+    pub journal: String,
     /// Exchanges that are run through it before its image is taken, so that what it builds at first use is there.
     pub warm: Vec<Sample>,
 }

@@ -62,6 +62,8 @@ pub struct Facts {
     pub client: SocketAddr,
     /// Of the TCP connection.
     pub peer: SocketAddr,
+    /// The proxy's end of it.
+    pub server: SocketAddr,
     /// What the handshake settled, on TLS connections.
     pub tls: Option<Arc<TlsFacts>>,
     /// The listener's name.
@@ -149,6 +151,17 @@ pub struct Costs {
     pub time: [Duration; 5],
 }
 
+/// Bodies that a plugin takes its wish back for, in one exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skips {
+    /// The request's.
+    pub request: bool,
+    /// The response's.
+    pub response: bool,
+    /// Whether a piece of the response's was shown.
+    pub(crate) response_has_begun: bool,
+}
+
 /// A plugin's part in one exchange. Making one costs nothing; an instance is taken at the first call and given back on drop.
 ///
 /// Calls are cancel-safe in that dropping their future ends the guest; the run then fails in every later call. After a failure every
@@ -160,13 +173,24 @@ pub struct Run {
     instance: Option<Box<Instance>>,
     trial: Trial,
     failure: Option<Failure>,
+    skips: Skips,
+    note: Option<Box<str>>,
 }
 
 impl Run {
     /// For an exchange that begins. `facts` is asked only if the plugin can ask for them.
     pub(crate) fn new(local: Rc<Local>, facts: impl FnOnce() -> Facts) -> Self {
         let facts = local.plugin().wants_facts().then(|| Box::new(facts()));
-        Self { local, facts, costs: Costs::default(), instance: None, trial: Trial::default(), failure: None }
+        Self {
+            local,
+            facts,
+            costs: Costs::default(),
+            instance: None,
+            trial: Trial::default(),
+            failure: None,
+            skips: Skips::default(),
+            note: None,
+        }
     }
 
     /// Of which plugin.
@@ -182,6 +206,16 @@ impl Run {
     /// How it failed, once it has.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
+    }
+
+    /// Bodies that are not to be shown, whatever the plugin's declaration says.
+    pub fn skips(&self) -> Skips {
+        self.skips
+    }
+
+    /// What the plugin has put into the exchange's record since this was last asked: a JSON object on one line.
+    pub fn take_note(&mut self) -> Option<Box<str>> {
+        self.note.take()
     }
 
     /// Bytes of linear memory that its instance has now; 0 before the first call.
@@ -334,8 +368,9 @@ impl Run {
             let Instance { store, bindings, exchange, .. } = &mut **instance;
             store.set_epoch_deadline(FIRST_SLICE);
             if let Some(facts) = facts.take() {
-                store.data_mut().facts = Some(facts);
+                store.data_mut().begin(facts);
             }
+            store.data_mut().enter(phase);
             let exports = bindings.portcullis_filter_filter();
             let exchange = match exchange.take() {
                 Some(mine) => mine,
@@ -344,13 +379,16 @@ impl Run {
             instance.exchange = Some(exchange);
             let answer = call(&mut instance.store, instance.bindings.portcullis_filter_filter(), exchange).await?;
             instance.is_running = false;
-            Ok(answer)
+            let state = instance.store.data_mut();
+            Ok((answer, state.skips, state.note.take()))
         })
         .await;
         self.costs.calls[phase as usize] += 1;
         self.costs.time[phase as usize] += used;
         match result {
-            Ok(answer) => {
+            Ok((answer, skips, note)) => {
+                self.skips = skips;
+                self.note = note.or(self.note.take());
                 plugin.breaker.succeeded(self.trial);
                 Ok(answer)
             }

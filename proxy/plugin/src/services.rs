@@ -1,9 +1,12 @@
 //! What guests may call, once granted.
 
 pub mod calls;
+pub mod files;
+pub mod journal;
 pub mod key_value;
 pub mod lines;
 pub mod metrics;
+pub mod notes;
 
 use std::sync::{
     Arc, Mutex,
@@ -11,7 +14,7 @@ use std::sync::{
 };
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use self::{key_value::KeyValue, lines::Lines, metrics::Figures};
+use self::{journal::Journaled, key_value::KeyValue, lines::Lines, metrics::Figures, notes::Notes};
 use crate::host::Settings;
 
 /// What plugins of one name share: over instances, workers and reloads.
@@ -22,6 +25,10 @@ pub struct Services {
     pub figures: Figures,
     /// Lines for the log.
     pub lines: Lines,
+    /// What is added to records.
+    pub notes: Notes,
+    /// Lines for a file.
+    pub journaled: Journaled,
     /// Time and chance.
     pub world: World,
 }
@@ -33,6 +40,8 @@ impl Services {
             key_value: KeyValue::new(0),
             figures: Figures::default(),
             lines: Lines::new(name.clone(), settings.lines.clone()),
+            notes: Notes::default(),
+            journaled: Journaled::default(),
             world: World::new(settings.fixed),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::Store;
 
 use crate::{
-    BodyMode, Declaration, Facts, Sample, TlsFacts,
+    BodyMode, Declaration, Facts, Phase, Sample, TlsFacts,
     contract::{exports::portcullis::filter::filter::Guest, portcullis::filter::types as guest},
     instance::State,
     manifest::Message,
@@ -22,9 +22,10 @@ pub async fn up(
     samples: &[Sample],
 ) -> wasmtime::Result<()> {
     for sample in samples {
-        store.data_mut().facts = Some(Box::new(facts()));
+        store.data_mut().begin(Box::new(facts()));
         let request = Sample::split(&sample.request).map_err(wasmtime::Error::from)?;
         let response = Sample::split(&sample.response).map_err(wasmtime::Error::from)?;
+        store.data_mut().enter(Phase::RequestHead);
         let exchange = exports.exchange().call_constructor(&mut *store).await?;
         let calls = exports.exchange();
         if let Some(Message { first, fields, body }) = &request {
@@ -41,7 +42,8 @@ pub async fn up(
             if wants.request_head {
                 calls.call_request_head(&mut *store, exchange, head).await?;
             }
-            if wants.request_body != BodyMode::None {
+            if wants.request_body != BodyMode::None && !store.data().skips.request {
+                store.data_mut().enter(Phase::RequestBody);
                 let end = Some(guest::BodyEnd::Complete(&[]));
                 calls.call_request_body(&mut *store, exchange, body.as_bytes(), end).await?;
             }
@@ -50,22 +52,42 @@ pub async fn up(
             let shown = shown(fields);
             let status = first.get(1).and_then(|status| status.parse().ok()).unwrap_or(200);
             if wants.response_head {
+                store.data_mut().enter(Phase::ResponseHead);
                 let head = guest::ResponseHead { status, fields: &shown };
                 calls.call_response_head(&mut *store, exchange, head).await?;
             }
-            if wants.response_body != BodyMode::None {
+            if wants.response_body != BodyMode::None && !store.data().skips.response {
+                store.data_mut().enter(Phase::ResponseBody);
                 let end = Some(guest::BodyEnd::Complete(&[]));
                 calls.call_response_body(&mut *store, exchange, body.as_bytes(), end).await?;
             }
         }
+        if wants.log && response.is_some() {
+            store.data_mut().enter(Phase::Log);
+            calls.call_log(&mut *store, exchange, summary()).await?;
+        }
         exchange.resource_drop_async(&mut *store).await?;
-        store.data_mut().facts = None;
+        store.data_mut().leave();
     }
     Ok(())
 }
 
 fn shown(fields: &http::HeaderMap) -> Vec<guest::FieldParam<'_>> {
     fields.iter().map(|(name, value)| guest::FieldParam { name: name.as_str(), value: value.as_bytes() }).collect()
+}
+
+/// Of an exchange that went well.
+fn summary() -> guest::Summary<'static> {
+    guest::Summary {
+        status: 200,
+        received: 0,
+        sent: 0,
+        duration_ns: 1_000_000,
+        backend: None,
+        endpoint: None,
+        error: None,
+        decided_by: None,
+    }
 }
 
 /// Of a client that there cannot be: addresses of documentation (RFC 5737).
@@ -80,6 +102,7 @@ fn facts() -> Facts {
     Facts {
         client,
         peer: client,
+        server: ([192, 0, 2, 2], 443).into(),
         tls: Some(Arc::new(tls)),
         listener: "warm".into(),
         route: "warm".into(),

@@ -89,8 +89,8 @@ fn runtime() -> std::io::Result<Runtime> {
 fn with_snapshot<T>(config: &Config, path: &Path, work: impl FnOnce(&Runtime, Built) -> T) -> Result<T, Vec<Finding>> {
     let finding = |subject: &str, message: String| Finding { error: true, subject: subject.to_owned(), message };
     let runtime = runtime().map_err(|error| vec![finding("threads", error.to_string())])?;
-    let ground =
-        ground(1, runtime.handle().clone(), config, path).map_err(|error| vec![finding("tls", error.to_string())])?;
+    let ground = ground(1, runtime.handle().clone(), config, path, None)
+        .map_err(|error| vec![finding("tls", error.to_string())])?;
     match build(config.clone(), None, &ground) {
         Ok(built) => Ok(work(&runtime, built)),
         Err(errors) => Err(errors

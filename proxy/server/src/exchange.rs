@@ -234,6 +234,7 @@ impl<'a> Exchange<'a> {
         let facts = || Facts {
             client: origin.client,
             peer: connection.peer,
+            server: connection.local,
             tls: self.connection.tls_facts(),
             listener: connection.listener.clone(),
             route: route.name.clone(),
@@ -523,7 +524,7 @@ mod tests {
             let text = "listener = [{ address = '127.0.0.1:1' }]\nroute = [{ respond = { status = 200 } }]";
             let source = Source { name: "test".into(), text: text.into() };
             let config = parse(&[source]).unwrap().config;
-            let ground = ground(1, Handle::current(), &config, "test.toml".as_ref()).unwrap();
+            let ground = ground(1, Handle::current(), &config, "test.toml".as_ref(), None).unwrap();
             let built = build(config, None, &ground).ok().unwrap();
             let shared = Arc::new(Shared::new(Arc::new(built.snapshot)));
             let worker = Worker::new(0, shared, Arc::default(), AccessLog::off());

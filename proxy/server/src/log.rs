@@ -7,6 +7,7 @@
 
 mod access;
 mod human;
+mod journal;
 mod json;
 mod text;
 mod timestamp;
@@ -17,5 +18,6 @@ mod tests;
 
 pub use access::AccessLog;
 pub use human::human;
+pub use journal::Journals;
 pub use json::json;
 pub use writer::{Target, Writer};

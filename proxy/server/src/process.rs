@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     control::{self, Socket},
-    log::{Target, Writer},
+    log::{Journals, Target, Writer},
     net::bind,
     reload::{NAMES, Reloader},
     running::Running,
@@ -94,7 +94,7 @@ fn start(
     runtime: &Runtime,
     options: Options,
     loaded: load::Loaded,
-    marks: BTreeSet<watch::Mark>,
+    mut marks: BTreeSet<watch::Mark>,
 ) -> Result<(), StartError> {
     let load::Loaded { config, files, warnings } = loaded;
     (options.level)(config.log.level);
@@ -102,12 +102,18 @@ fn start(
         tracing::warn!("{warning}");
     }
     let workers = config.server.workers.map_or_else(cores, usize::from);
-    let ground = ground(workers, runtime.handle().clone(), &config, &options.config)?;
+    let journals = Some(Arc::new(Journals::default()));
+    let ground = ground(workers, runtime.handle().clone(), &config, &options.config, journals)?;
     let built = build(config, None, &ground).map_err(|errors| StartError::Build(lines(&errors)))?;
     for warning in built.warnings {
         tracing::warn!("{warning}");
     }
     let snapshot = Arc::new(built.snapshot);
+    // Which files plugins read is only known now.
+    marks.extend(watch::marks(watch::asked_for(&snapshot)));
+    if !snapshot.plugins.iter().all(|plugin| plugin.files_are_unchanged()) {
+        marks.clear();
+    }
     ground.store.replace(snapshot.certificates.clone());
     let failed = |error: &dyn fmt::Display| StartError::Other(error.to_string());
     let socket = Socket::bind(&control::path(&snapshot.config.server)).map_err(|error| failed(&error))?;
@@ -217,18 +223,29 @@ async fn serve(
     Ok(())
 }
 
-/// What outlives every snapshot.
+/// What outlives every snapshot. Without `journals`, nothing is written of what plugins write.
 ///
 /// # Errors
 /// When the system has no randomness to give, or the cache of compiled plugins cannot be used.
-pub(crate) fn ground(workers: usize, runtime: Handle, config: &Config, path: &Path) -> Result<Ground, StartError> {
+pub(crate) fn ground(
+    workers: usize,
+    runtime: Handle,
+    config: &Config,
+    path: &Path,
+    journals: Option<Arc<Journals>>,
+) -> Result<Ground, StartError> {
     let resumption = Resumption::new().map_err(|error| StartError::Other(format!("no TLS ticket keys: {error}")))?;
     let cache = config.server.plugin_cache.clone().or_else(portcullis_plugin::cache_folder);
-    let settings = portcullis_plugin::Settings { cache, ..Default::default() };
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let open = journals
+        .clone()
+        .map(|journals| -> portcullis_plugin::OpenJournal { Arc::new(move |path| Ok(journals.open(path)?)) });
+    let settings =
+        portcullis_plugin::Settings { cache, folder: folder.to_owned(), journals: open, ..Default::default() };
     let plugins = portcullis_plugin::Host::new(settings)
         .map_err(|error| StartError::Other(format!("plugins cannot be run: {error}")))?;
     let store = Arc::new(Store::new(Loaded::default()));
-    Ok(Ground { workers, runtime, store, resumption, plugins, config: path.to_owned() })
+    Ok(Ground { workers, runtime, store, resumption, plugins, journals, config: path.to_owned() })
 }
 
 /// A line for each.

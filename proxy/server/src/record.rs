@@ -248,6 +248,8 @@ pub struct PluginPart {
     pub phase: &'static str,
     /// Calls and time by phase. The log phase comes after the record.
     pub costs: Costs,
+    /// What it has to say of the exchange: a JSON object on one line.
+    pub note: Option<Box<str>>,
     /// How it failed, if it did.
     pub failure: Option<Box<Failure>>,
 }

@@ -129,9 +129,12 @@ impl Running {
         self.writer().as_ref().map_or(0, Writer::dropped)
     }
 
-    /// Writes what is still queued for the access log.
+    /// Writes what is still queued for the access log, and of what plugins wrote.
     pub fn close_log(&self) {
         drop(self.writer().take());
+        if let Some(journals) = &self.ground.journals {
+            journals.close();
+        }
     }
 
     /// Makes every worker write its access lines in the format that the snapshot in force asks for.

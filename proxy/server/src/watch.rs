@@ -19,7 +19,7 @@ use portcullis_config::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::{process::blocking, reload::SETTLE, running::Running};
+use crate::{process::blocking, reload::SETTLE, running::Running, snapshot::Snapshot};
 
 /// Watches until dropped; `changed` is notified once for each burst of changes. `before` is how the files were found when they
 /// were read, see [`own`] and [`marks`]: what changed since then, while the process started, is a change too.
@@ -89,8 +89,16 @@ fn files(running: &Running) -> BTreeSet<PathBuf> {
     files.extend(locked(&running.wanted));
     // Also those that were not there, or could not be read, when it was last loaded.
     files.extend(own(&running.options.config));
-    files.extend(named(&running.snapshot().config));
+    let snapshot = running.snapshot();
+    files.extend(named(&snapshot.config));
+    files.extend(asked_for(&snapshot));
+    files.extend(running.ground.plugins.failed_files());
     files
+}
+
+/// The files that plugins have read while they were configured, or looked for, and the folders that they have listed.
+pub fn asked_for(snapshot: &Snapshot) -> Vec<PathBuf> {
+    snapshot.plugins.iter().flat_map(|plugin| plugin.files()).collect()
 }
 
 /// The files of a configuration itself, which is a file or a folder of them, and what `plugin pull` has written down for it.
@@ -126,6 +134,10 @@ fn folders(running: &Running) -> BTreeSet<PathBuf> {
     let mut folders = BTreeSet::new();
     for file in files(running) {
         folders.insert(folder(&file));
+        // One that plugins have listed: what comes into it may matter.
+        if file.is_dir() {
+            folders.insert(file.clone());
+        }
         if let Ok(target) = fs::canonicalize(&file) {
             folders.insert(folder(&target));
         }

@@ -3,11 +3,23 @@
 use std::net::IpAddr;
 
 use super::imports::connection;
-pub use crate::bindings::portcullis::filter::connection::{Facts, Tls};
+pub use crate::bindings::portcullis::filter::connection::{Facts, Socket, Tls};
 
 /// The facts of this exchange. Traps outside of an exchange's phases, as in [`configure`](crate::Plugin::configure).
 pub fn get() -> Facts {
     connection::get()
+}
+
+/// The proxy's own end: the address and port that the client reached. Traps outside of an exchange's phases.
+pub fn server() -> Socket {
+    connection::server()
+}
+
+impl Socket {
+    /// The address, parsed. IPv4 addresses that are mapped into IPv6 become what they are.
+    pub fn ip(&self) -> IpAddr {
+        self.address.parse::<IpAddr>().expect("the host gives an address").to_canonical()
+    }
 }
 
 impl Facts {

@@ -2,7 +2,7 @@
 
 use super::{
     check::{self, Place},
-    mock::with,
+    mock::{Moment, with},
 };
 use crate::{
     Body, BodyEnd, Field, Holding, RequestHead, Response, ResponseHead, Summary, Verdict, Wants,
@@ -36,7 +36,8 @@ impl<P: crate::Plugin> Plugin<P> {
 
     /// A new exchange.
     pub fn exchange(&self) -> Exchange<'_, P> {
-        Exchange { plugin: self, state: P::Exchange::default() }
+        with(|mock| mock.note = None);
+        Exchange { plugin: self, state: P::Exchange::default(), skips: (false, false) }
     }
 }
 
@@ -47,6 +48,7 @@ impl<P: crate::Plugin> Plugin<P> {
 pub struct Exchange<'a, P: crate::Plugin> {
     plugin: &'a Plugin<P>,
     state: P::Exchange,
+    skips: (bool, bool),
 }
 
 /// What became of a body.
@@ -67,7 +69,7 @@ impl<P: crate::Plugin> Exchange<'_, P> {
         if !self.plugin.wants.phases.contains(Phases::REQUEST_HEAD) {
             return Verdict::Continue;
         }
-        let verdict = self.plugin.plugin.request_head(&mut self.state, head);
+        let verdict = self.at(Moment::RequestHead, |plugin, state| plugin.request_head(state, head));
         check::verdict(&verdict, Place { response: false, head: true, body: false, complete: false });
         verdict
     }
@@ -77,7 +79,7 @@ impl<P: crate::Plugin> Exchange<'_, P> {
         if !self.plugin.wants.phases.contains(Phases::RESPONSE_HEAD) {
             return Verdict::Continue;
         }
-        let verdict = self.plugin.plugin.response_head(&mut self.state, head);
+        let verdict = self.at(Moment::ResponseHead, |plugin, state| plugin.response_head(state, head));
         check::verdict(&verdict, Place { response: true, head: true, body: false, complete: false });
         verdict
     }
@@ -107,7 +109,7 @@ impl<P: crate::Plugin> Exchange<'_, P> {
     /// Tells it the end.
     pub fn log(&mut self, summary: &Summary) {
         if self.plugin.wants.phases.contains(Phases::LOG) {
-            self.plugin.plugin.log(&mut self.state, summary);
+            self.at(Moment::Log, |plugin, state| plugin.log(state, summary));
         }
     }
 
@@ -116,7 +118,22 @@ impl<P: crate::Plugin> Exchange<'_, P> {
         &self.state
     }
 
+    /// Calls the plugin.
+    fn at<T>(&mut self, moment: Moment, call: impl FnOnce(&P, &mut P::Exchange) -> T) -> T {
+        with(|mock| (mock.moment, mock.skips) = (moment, self.skips));
+        let answer = call(&self.plugin.plugin, &mut self.state);
+        self.skips = with(|mock| {
+            mock.moment = Moment::Outside;
+            mock.skips
+        });
+        answer
+    }
+
     fn wanted(&self, response: bool) -> Body {
+        let is_skipped = if response { self.skips.1 } else { self.skips.0 };
+        if is_skipped {
+            return Body::None;
+        }
         if response { self.plugin.wants.response_body } else { self.plugin.wants.request_body }
     }
 
@@ -127,11 +144,10 @@ impl<P: crate::Plugin> Exchange<'_, P> {
         }
         let held = matches!(wanted, Body::Hold(_));
         assert!(!held || end.is_some(), "a body that is held is shown in one piece, with its end");
-        let plugin = &self.plugin.plugin;
         let verdict = if response {
-            plugin.response_body(&mut self.state, data, end)
+            self.at(Moment::ResponseBody, |plugin, state| plugin.response_body(state, data, end))
         } else {
-            plugin.request_body(&mut self.state, data, end)
+            self.at(Moment::RequestBody, |plugin, state| plugin.request_body(state, data, end))
         };
         let complete = matches!(end, Some(BodyEnd::Complete(_)));
         if !matches!(end, Some(BodyEnd::Cut)) {

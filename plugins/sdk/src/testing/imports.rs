@@ -16,13 +16,100 @@ pub(crate) mod clock {
 
 pub(crate) mod connection {
     use super::with;
-    use crate::connection::Facts;
+    use crate::connection::{Facts, Socket};
 
     pub(crate) fn get() -> Facts {
         with(|mock| {
             assert!(!mock.configuring, "connection::get traps in configure: there is no exchange yet");
             mock.facts.clone()
         })
+    }
+
+    pub(crate) fn server() -> Socket {
+        with(|mock| {
+            assert!(!mock.configuring, "connection::server traps in configure: there is no exchange yet");
+            Socket { address: "192.0.2.2".to_owned(), port: 443 }
+        })
+    }
+}
+
+pub(crate) mod bodies {
+    use super::with;
+    use crate::testing::mock::Moment;
+
+    pub(crate) fn skip_request() {
+        with(|mock| {
+            assert!(mock.moment == Moment::RequestHead, "bodies::skip_request traps outside of request_head");
+            mock.skips.0 = true;
+        });
+    }
+
+    pub(crate) fn skip_response() {
+        with(|mock| {
+            let may = matches!(mock.moment, Moment::RequestHead | Moment::RequestBody | Moment::ResponseHead);
+            assert!(may, "bodies::skip_response traps when the response's body has begun, and outside of an exchange");
+            mock.skips.1 = true;
+        });
+    }
+}
+
+pub(crate) mod notes {
+    use super::with;
+    use crate::testing::mock::Moment;
+
+    pub(crate) fn put(json: &str) {
+        assert!(json.len() <= 8 << 10, "the host drops a note of {} bytes; it has at most 8 KiB", json.len());
+        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json);
+        assert!(object.is_ok(), "the host drops a note that is no JSON object: {json}");
+        with(|mock| {
+            assert!(mock.moment != Moment::Log, "the host drops a note in log, when the record is closed");
+            mock.note = Some(json.to_owned());
+        });
+    }
+}
+
+pub(crate) mod files {
+    use super::with;
+    use crate::files::Error;
+
+    pub(crate) fn read(path: &str) -> Result<Vec<u8>, Error> {
+        with(|mock| match mock.configuring {
+            true => mock.files.get(path).cloned().ok_or(Error::Missing),
+            false => Err(Error::Unavailable),
+        })
+    }
+
+    pub(crate) fn glob(pattern: &str) -> Result<Vec<String>, Error> {
+        with(|mock| match mock.configuring {
+            true => Ok(mock.files.keys().filter(|path| matches(pattern, path)).cloned().collect()),
+            false => Err(Error::Unavailable),
+        })
+    }
+
+    /// `*` and `?` within names.
+    fn matches(pattern: &str, path: &str) -> bool {
+        let mut rest = pattern.chars();
+        match rest.next() {
+            None => path.is_empty(),
+            Some('*') => {
+                let ends = path.char_indices().map(|(at, _)| at).chain([path.len()]);
+                ends.take_while(|&end| !path[..end].contains('/')).any(|end| matches(rest.as_str(), &path[end..]))
+            }
+            Some(wanted) => {
+                let mut left = path.chars();
+                let found = left.next().is_some_and(|found| found == wanted || wanted == '?' && found != '/');
+                found && matches(rest.as_str(), left.as_str())
+            }
+        }
+    }
+}
+
+pub(crate) mod journal {
+    use super::with;
+
+    pub(crate) fn append(line: &[u8]) {
+        assert!(line.len() <= 1 << 20, "the host drops a line of {} bytes; it has at most 1 MiB", line.len());
+        with(|mock| mock.journal.push(String::from_utf8_lossy(line).replace(['\n', '\r'], " ")));
     }
 }
 

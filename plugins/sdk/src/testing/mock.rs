@@ -14,6 +14,18 @@ const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 
 pub(crate) type Answer = Rc<dyn Fn(&http::Request) -> Result<http::Response, http::Error>>;
 
+/// Where in an exchange the plugin is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Moment {
+    #[default]
+    Outside,
+    RequestHead,
+    RequestBody,
+    ResponseHead,
+    ResponseBody,
+    Log,
+}
+
 pub(crate) struct Mock {
     pub(crate) configuring: bool,
     pub(crate) facts: Facts,
@@ -23,6 +35,12 @@ pub(crate) struct Mock {
     pub(crate) observed: BTreeMap<String, Vec<f64>>,
     pub(crate) answer: Option<Answer>,
     pub(crate) sent: Vec<http::Request>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) journal: Vec<String>,
+    pub(crate) note: Option<String>,
+    pub(crate) moment: Moment,
+    /// Bodies of the request and of the response that the exchange is not to be shown.
+    pub(crate) skips: (bool, bool),
     now: Duration,
     elapsed: Duration,
     seed: u64,
@@ -54,6 +72,11 @@ impl Mock {
             observed: BTreeMap::new(),
             answer: None,
             sent: Vec::new(),
+            files: BTreeMap::new(),
+            journal: Vec::new(),
+            note: None,
+            moment: Moment::Outside,
+            skips: (false, false),
             now: BEGINNING,
             elapsed: Duration::ZERO,
             seed: 1,
@@ -163,4 +186,19 @@ pub fn gauge(name: &str) -> Option<f64> {
 /// The values a histogram was given.
 pub fn observed(name: &str) -> Vec<f64> {
     with(|mock| mock.observed.get(name).cloned().unwrap_or_default())
+}
+
+/// Lays a file down that can be read in `configure`.
+pub fn set_file(path: impl Into<String>, content: impl Into<Vec<u8>>) {
+    with(|mock| mock.files.insert(path.into(), content.into()));
+}
+
+/// The lines written to the journal so far.
+pub fn journal() -> Vec<String> {
+    with(|mock| mock.journal.clone())
+}
+
+/// The last note of the exchange that runs, or ran last.
+pub fn note() -> Option<String> {
+    with(|mock| mock.note.clone())
 }

@@ -123,10 +123,9 @@ plugins = ["security", "limit"]
 
 /// What the chain's names mean.
 const PLUGINS: &str = r#"
-# Three requests in ten seconds from each client. What it may do beside looking at exchanges is granted here.
+# Three requests in ten seconds from each client.
 [plugin.limit]
 module = "builtin:rate-limit"
-grants = { key_value = true, clock = true, log = true }
 
 [[plugin.limit.config.limits]]
 requests = 3

@@ -254,6 +254,7 @@ fn facts() -> Facts {
     Facts {
         client: ([192, 0, 2, 1], 40000).into(),
         peer: ([192, 0, 2, 1], 40000).into(),
+        server: ([192, 0, 2, 2], 443).into(),
         tls: None,
         listener: "bench".into(),
         route: "bench".into(),

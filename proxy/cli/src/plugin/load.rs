@@ -42,6 +42,9 @@ pub(crate) fn definition(
             random: asks("random"),
             key_value: asks("key-value"),
             http: asks("http").then(Vec::new),
+            // Those that its table names.
+            files: asks("files").then(Vec::new),
+            journal: None,
         },
         isolation,
         on_failure: OnFailure::Refuse,

@@ -93,8 +93,11 @@ fn plugin(
     out: &mut Sink<'_>,
 ) -> Option<Plugin> {
     let limits = limits(&raw.limits.get().cloned().unwrap_or_default(), out);
-    let grants = grants(&raw.grants.get().cloned().unwrap_or_default(), backends, out);
-    let module = raw.module.value.as_ref()?;
+    let module = raw.module.value.as_ref();
+    // What comes with the executable is as trusted as the rest of it.
+    let is_own = module.is_some_and(|module| matches!(module.value, raw::Module::Builtin(_)));
+    let grants = grants(&raw.grants.get().cloned().unwrap_or_default(), is_own, backends, out);
+    let module = module?;
     Some(Plugin {
         name: name.clone(),
         at: out.sources.locate(table),
@@ -135,7 +138,7 @@ fn limits(raw: &raw::PluginLimits, out: &mut Sink<'_>) -> Limits {
     }
 }
 
-fn grants(raw: &raw::Grants, backends: &mut Backends, out: &mut Sink<'_>) -> Grants {
+fn grants(raw: &raw::Grants, is_own: bool, backends: &mut Backends, out: &mut Sink<'_>) -> Grants {
     let http = raw.http.get().map(|names| {
         let mut first = HashMap::new();
         let mut granted = Vec::new();
@@ -152,11 +155,13 @@ fn grants(raw: &raw::Grants, backends: &mut Backends, out: &mut Sink<'_>) -> Gra
         granted
     });
     Grants {
-        log: raw.log.or(false),
-        metrics: raw.metrics.or(false),
-        clock: raw.clock.or(false),
-        random: raw.random.or(false),
-        key_value: raw.key_value.or(false),
+        log: raw.log.or(is_own),
+        metrics: raw.metrics.or(is_own),
+        clock: raw.clock.or(is_own),
+        random: raw.random.or(is_own),
+        key_value: raw.key_value.or(is_own),
         http,
+        files: raw.files.get().map(|paths| paths.0.iter().map(|path| beside(path.span, &path.value, out)).collect()),
+        journal: raw.journal.value.as_ref().map(|path| beside(path.span, &path.value, out)),
     }
 }

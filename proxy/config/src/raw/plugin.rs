@@ -65,18 +65,22 @@ table! {
 table! {
     /// What a plugin may call: its imports, each by its name.
     Grants {
-        /// Lines in the log. Default false.
+        /// Lines in the log. Default false, true for `builtin:`.
         log: bool,
-        /// Counters, gauges and histograms. Default false.
+        /// Counters, gauges and histograms. Default false, true for `builtin:`.
         metrics: bool,
-        /// The time. Default false.
+        /// The time. Default false, true for `builtin:`.
         clock: bool,
-        /// Random numbers. Default false.
+        /// Random numbers. Default false, true for `builtin:`.
         random: bool,
-        /// Values that its instances share. Default false.
+        /// Values that its instances share. Default false, true for `builtin:`.
         key_value: bool,
         /// Requests to these backends; `[]` lets it have the import and no backend. Default: none.
         http: List<BackendName>,
+        /// Reading these files, and all that is below these folders, when it is loaded. Beside those that its own table names.
+        files: List<PathBuf>,
+        /// Adding lines to this file.
+        journal: PathBuf,
     }
 }
 

@@ -10,11 +10,14 @@ use http::{HeaderName, HeaderValue, Method, uri::PathAndQuery};
 use tokio::sync::oneshot;
 
 use crate::{
-    OutboundError,
-    contract::portcullis::filter::{clock, connection, http as outbound, key_value, log, metrics, random, types},
+    OutboundError, Phase,
+    contract::portcullis::filter::{
+        bodies, clock, connection, files, http as outbound, journal, key_value, log, metrics, notes, random, types,
+    },
     instance::State,
     outbound::Outbound,
     services::{
+        files::Refused as FileRefused,
         key_value::{KeyValue, Refused},
         lines::Level,
     },
@@ -46,6 +49,85 @@ impl connection::Host for State {
             route: facts.route.to_string(),
             request_id: facts.request_id.to_string(),
         })
+    }
+
+    fn server(&mut self) -> wasmtime::Result<connection::Socket> {
+        let Some(facts) = &self.facts else {
+            return Err(wasmtime::Error::msg("`connection` was asked outside of an exchange"));
+        };
+        let address = facts.server.ip().to_canonical().to_string();
+        Ok(connection::Socket { address, port: facts.server.port() })
+    }
+}
+
+impl bodies::Host for State {
+    fn skip_request(&mut self) -> wasmtime::Result<()> {
+        if self.phase != Some(Phase::RequestHead) {
+            return Err(wasmtime::Error::msg("`skip-request` was called outside of `request-head`"));
+        }
+        self.skips.request = true;
+        Ok(())
+    }
+
+    fn skip_response(&mut self) -> wasmtime::Result<()> {
+        let may = matches!(self.phase, Some(Phase::RequestHead | Phase::RequestBody | Phase::ResponseHead));
+        if !may || self.skips.response_has_begun {
+            return Err(wasmtime::Error::msg(
+                "`skip-response` was called when the response's body had begun, or outside of an exchange",
+            ));
+        }
+        self.skips.response = true;
+        Ok(())
+    }
+}
+
+impl notes::Host for State {
+    fn put(&mut self, json: String) -> wasmtime::Result<()> {
+        match self.phase {
+            // Nobody's record: it is being configured, or warmed up.
+            _ if self.configuring => {}
+            None | Some(Phase::Log) => self.services.notes.drop_one(),
+            Some(_) => {
+                if let Some(note) = self.services.notes.check(&json) {
+                    self.note = Some(note);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<FileRefused> for files::Error {
+    fn from(refused: FileRefused) -> Self {
+        match refused {
+            FileRefused::Denied(why) => Self::Denied(why),
+            FileRefused::Missing => Self::Missing,
+            FileRefused::Size => Self::Size,
+            FileRefused::Unreadable(why) => Self::Unreadable(why),
+        }
+    }
+}
+
+impl files::Host for State {
+    fn read(&mut self, path: String) -> wasmtime::Result<Result<Vec<u8>, files::Error>> {
+        let found = self.files.read(&path);
+        Ok(found.map_or(Err(files::Error::Unavailable), |found| found.map_err(files::Error::from)))
+    }
+
+    fn glob(&mut self, pattern: String) -> wasmtime::Result<Result<Vec<String>, files::Error>> {
+        let found = self.files.glob(&pattern);
+        Ok(found.map_or(Err(files::Error::Unavailable), |found| found.map_err(files::Error::from)))
+    }
+}
+
+impl journal::Host for State {
+    fn append(&mut self, line: Vec<u8>) -> wasmtime::Result<()> {
+        if let Some(journal) = &self.journal
+            && !self.configuring
+        {
+            self.services.journaled.append(&**journal, line);
+        }
+        Ok(())
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Connection {
     pub client: SocketAddr,
     /// The address that the TCP connection came from, if not the client's.
     pub peer: Option<SocketAddr>,
+    /// The proxy's end of it.
+    pub server: SocketAddr,
     /// The listener's name.
     pub listener: String,
     /// The route's name.
@@ -116,6 +118,7 @@ impl Default for Connection {
         Self {
             client: ([192, 0, 2, 1], 40000).into(),
             peer: None,
+            server: ([192, 0, 2, 2], 443).into(),
             listener: "test".into(),
             route: "test".into(),
             request_id: "0123456789abcdef".into(),
@@ -136,6 +139,7 @@ impl Connection {
         Facts {
             client: self.client,
             peer: self.peer.unwrap_or(self.client),
+            server: self.server,
             tls: self.tls.as_ref().map(|tls| {
                 Arc::new(TlsFacts {
                     version: tls.version.clone(),

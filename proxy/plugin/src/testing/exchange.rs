@@ -79,7 +79,8 @@ impl Going<'_> {
                 return false;
             }
         }
-        let (goes_on, _) = self.body(Phase::RequestBody, wants.request_body, request, &way.request).await;
+        let mode = if self.run.skips().request { BodyMode::None } else { wants.request_body };
+        let (goes_on, _) = self.body(Phase::RequestBody, mode, request, &way.request).await;
         self.received = request.body.len() as u64;
         goes_on
     }
@@ -98,7 +99,8 @@ impl Going<'_> {
                 return;
             }
         }
-        let (goes_on, passed) = self.body(Phase::ResponseBody, wants.response_body, response, &way.response).await;
+        let mode = if self.run.skips().response { BodyMode::None } else { wants.response_body };
+        let (goes_on, passed) = self.body(Phase::ResponseBody, mode, response, &way.response).await;
         if goes_on {
             self.sent = passed as u64;
         }

@@ -64,6 +64,7 @@ impl Suite {
             lines: Some(Arc::new(move |_, level: Level, line| {
                 into.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{}: {line}", level.name()));
             })),
+            ..Settings::default()
         })
         .map_err(unable)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(unable)?;
@@ -151,6 +152,8 @@ impl Running<'_> {
                 random: asks("random"),
                 key_value: asks("key-value"),
                 http: asks("http").then_some(backends),
+                files: asks("files").then(Vec::new),
+                journal: None,
             },
             isolation,
             on_failure: OnFailure::Refuse,

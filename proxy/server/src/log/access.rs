@@ -1,15 +1,10 @@
 //! A worker's end of the access log.
 
-use std::sync::{
-    Arc,
-    mpsc::{SyncSender, TrySendError},
-};
-
 use portcullis_config::log::AccessFormat;
 
 use super::{
     human, json,
-    writer::{Lines, Shared},
+    writer::{Lines, Queue},
 };
 use crate::record::Record;
 
@@ -31,8 +26,7 @@ pub struct AccessLog {
 struct Out {
     write: fn(&Record, &mut Vec<u8>),
     lines: Lines,
-    queue: SyncSender<Lines>,
-    shared: Arc<Shared>,
+    queue: Queue,
 }
 
 impl AccessLog {
@@ -41,13 +35,13 @@ impl AccessLog {
         Self { out: None }
     }
 
-    pub(super) fn new(format: AccessFormat, queue: SyncSender<Lines>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(format: AccessFormat, queue: Queue) -> Self {
         let write = match format {
             AccessFormat::Json => json,
             AccessFormat::Human => human,
             AccessFormat::Off => return Self::off(),
         };
-        Self { out: Some(Out { write, lines: Lines::default(), queue, shared }) }
+        Self { out: Some(Out { write, lines: Lines::default(), queue }) }
     }
 
     /// Adds the line of one record.
@@ -82,8 +76,7 @@ impl Out {
         let room = if self.lines.bytes.len() >= FULL { FULL + 4096 } else { self.lines.bytes.len() };
         let next = Lines { bytes: Vec::with_capacity(room), count: 0 };
         let lines = std::mem::replace(&mut self.lines, next);
-        if let Err(TrySendError::Full(mut lost) | TrySendError::Disconnected(mut lost)) = self.queue.try_send(lines) {
-            self.shared.lost(lost.count);
+        if let Err(mut lost) = self.queue.send(lines) {
             lost.clear();
             self.lines = lost;
         }

@@ -95,6 +95,10 @@ fn plugin(out: &mut Vec<u8>, part: &PluginPart) {
             object.duration(key, Some(part.costs.time[index]));
         }
     }
+    if let Some(note) = &part.note {
+        // Checked when the plugin put it: an object on one line.
+        object.key("note").extend_from_slice(note.as_bytes());
+    }
     if let Some(failure) = &part.failure {
         object.string("failure", failure.kind.name());
         object.string("detail", &failure.message);

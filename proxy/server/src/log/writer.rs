@@ -1,4 +1,4 @@
-//! The thread that writes the access log, and what it does when writing fails.
+//! The thread that writes a log, and what it does when writing fails.
 //!
 //! It alone waits for the disk or the reader of a pipe. Its queue is bounded; what does not fit is dropped and counted,
 //! because a full disk must not stop the traffic. The count goes to the error log and to [`Writer::dropped`].
@@ -10,8 +10,8 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
     },
     thread,
     time::{Duration, Instant},
@@ -24,6 +24,9 @@ use super::AccessLog;
 
 /// Pieces that may wait: at 32 KiB each, 8 MiB, about a second of a busy proxy.
 const QUEUE: usize = 256;
+
+/// Bytes that may wait.
+const QUEUED_MAX: usize = 16 << 20;
 
 /// How often a file is checked for rotation, and dropped lines are reported.
 const TICK: Duration = Duration::from_secs(1);
@@ -50,8 +53,7 @@ impl From<&portcullis_config::log::Log> for Target {
 /// [`AccessLog`]s first, or flush them.
 #[derive(Debug)]
 pub struct Writer {
-    queue: SyncSender<Lines>,
-    shared: Arc<Shared>,
+    queue: Queue,
     finished: Receiver<()>,
 }
 
@@ -70,57 +72,106 @@ impl Lines {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+struct Shared {
     closing: AtomicBool,
     dropped: AtomicU64,
+    /// Bytes on their way to the thread.
+    queued: AtomicUsize,
 }
 
 impl Shared {
-    pub(super) fn lost(&self, lines: u64) {
+    fn lost(&self, lines: u64) {
         self.dropped.fetch_add(lines, Ordering::Relaxed);
     }
 }
 
+/// The way to the thread. Nothing here ever waits.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    lines: SyncSender<Lines>,
+    shared: Arc<Shared>,
+}
+
+impl Queue {
+    /// Hands lines over.
+    ///
+    /// # Errors
+    /// The lines, where there is no room for them; they are counted as lost.
+    pub(super) fn send(&self, lines: Lines) -> Result<(), Lines> {
+        let length = lines.bytes.len();
+        if self.shared.queued.fetch_add(length, Ordering::Relaxed) + length > QUEUED_MAX {
+            return Err(self.lost(lines, length));
+        }
+        match self.lines.try_send(lines) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(lines) | TrySendError::Disconnected(lines)) => Err(self.lost(lines, length)),
+        }
+    }
+
+    fn lost(&self, lines: Lines, length: usize) -> Lines {
+        self.shared.queued.fetch_sub(length, Ordering::Relaxed);
+        self.shared.lost(lines.count);
+        lines
+    }
+
+    /// Lines that could not be written since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+}
+
 impl Writer {
-    /// Opens the target and starts the thread.
+    /// Opens the target of the access log and starts the thread.
     ///
     /// # Errors
     /// Where the file cannot be opened or the thread cannot be started; the message names the file.
     pub fn start(target: Target) -> io::Result<Self> {
-        let output = Output::open(target)?;
+        Self::named("access log", target)
+    }
+
+    /// The same for another log: `name` is how messages call it.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub(super) fn named(name: &'static str, target: Target) -> io::Result<Self> {
+        let output = Output::open(name, target)?;
         let (queue, pieces) = mpsc::sync_channel(QUEUE);
         let (finish, finished) = mpsc::channel();
         let shared = Arc::new(Shared::default());
         let of_thread = shared.clone();
-        thread::Builder::new().name("access-log".into()).spawn(move || {
-            write_until_closed(output, &pieces, &of_thread);
+        thread::Builder::new().name(name.replace(' ', "-")).spawn(move || {
+            write_until_closed(name, output, &pieces, &of_thread);
             // Nobody listens any more where the wait for us is over.
             _ = finish.send(());
         })?;
-        Ok(Self { queue, shared, finished })
+        Ok(Self { queue: Queue { lines: queue, shared }, finished })
     }
 
     /// An end for one worker. With [`AccessFormat::Off`], one that writes nothing.
     pub fn log(&self, format: AccessFormat) -> AccessLog {
-        AccessLog::new(format, self.queue.clone(), self.shared.clone())
+        AccessLog::new(format, self.queue.clone())
     }
 
     /// Lines that could not be written since the start.
     pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
+        self.queue.dropped()
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.closing.store(true, Ordering::Release);
+        self.queue.shared.closing.store(true, Ordering::Release);
         // Wakes the thread; where the queue is full it is awake.
-        _ = self.queue.try_send(Lines::default());
+        _ = self.queue.lines.try_send(Lines::default());
         _ = self.finished.recv_timeout(LAST_LINES);
     }
 }
 
-fn write_until_closed(mut output: Output, pieces: &Receiver<Lines>, shared: &Shared) {
+fn write_until_closed(name: &str, mut output: Output, pieces: &Receiver<Lines>, shared: &Shared) {
     let mut reported = 0;
     let mut next_tick = Instant::now() + TICK;
     loop {
@@ -133,6 +184,7 @@ fn write_until_closed(mut output: Output, pieces: &Receiver<Lines>, shared: &Sha
                 if !output.write(&lines.bytes) {
                     shared.lost(lines.count);
                 }
+                shared.queued.fetch_sub(lines.bytes.len(), Ordering::Relaxed);
             }
             Err(RecvTimeoutError::Timeout) if !closing => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
@@ -142,7 +194,7 @@ fn write_until_closed(mut output: Output, pieces: &Receiver<Lines>, shared: &Sha
             output.follow_rotation();
             let dropped = shared.dropped.load(Ordering::Relaxed);
             if dropped > reported {
-                tracing::warn!(lines = dropped - reported, total = dropped, "access log: lines dropped");
+                tracing::warn!(lines = dropped - reported, total = dropped, "{name}: lines dropped");
                 reported = dropped;
             }
         }

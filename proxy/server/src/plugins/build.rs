@@ -44,6 +44,7 @@ pub fn build(
     workers: usize,
 ) -> Result<Built, Vec<BuildError>> {
     let store = Store::new(config.server.plugin_store.as_deref(), path, &config::lock_path(path));
+    host.forget_failed();
     let mut building = Building { config, previous, host, workers, store, modules: BTreeMap::new(), known: Vec::new() };
     let mut built = Built::default();
     let mut errors: Vec<BuildError> = Vec::new();
@@ -119,7 +120,8 @@ impl<'a> Building<'a> {
             },
             workers: self.workers,
         };
-        if let Some(same) = self.previous.iter().find(|old| *old.definition() == definition) {
+        let same = self.previous.iter().find(|old| *old.definition() == definition);
+        if let Some(same) = same.filter(|same| same.files_are_unchanged()) {
             return Ok(same.clone());
         }
         Plugin::build(self.host, definition).map_err(|error| error.0)
@@ -157,5 +159,7 @@ fn grants(wanted: &config::Grants) -> Grants {
         random: wanted.random,
         key_value: wanted.key_value,
         http: wanted.http.as_ref().map(|backends| backends.iter().map(|backend| backend.shared()).collect()),
+        files: wanted.files.clone(),
+        journal: wanted.journal.clone(),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::Response;
-use portcullis_plugin::{Costs, Declaration, Facts, Failure, Local, OnFailure, Phase, Run, Verdict};
+use portcullis_plugin::{BodyMode, Costs, Declaration, Facts, Failure, Local, OnFailure, Phase, Run, Verdict};
 use smallvec::SmallVec;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -33,14 +33,33 @@ struct Link {
     local: Rc<Local>,
     /// Request and response may be on their way at once; an instance does one thing at a time.
     run: Mutex<Run>,
-    wants: Declaration,
+    /// What it declared, less what it has taken back for this exchange.
+    wants: Cell<Declaration>,
     /// It failed, and the exchange goes on without it.
     is_out: Cell<bool>,
     /// A call has begun and not ended. One that is given up leaves this, and then the guest cannot be called again.
     is_busy: Cell<bool>,
     said: Cell<(Phase, &'static str)>,
     costs: Cell<Costs>,
+    note: RefCell<Option<Box<str>>>,
     failure: RefCell<Option<Failure>>,
+}
+
+impl Link {
+    /// Takes over what the plugin has said beside its verdict.
+    fn heard(&self, run: &mut Run) {
+        if let Some(note) = run.take_note() {
+            *self.note.borrow_mut() = Some(note);
+        }
+        let (skips, mut wants) = (run.skips(), self.wants.get());
+        if skips.request {
+            wants.request_body = BodyMode::None;
+        }
+        if skips.response {
+            wants.response_body = BodyMode::None;
+        }
+        self.wants.set(wants);
+    }
 }
 
 /// Why a chain ends an exchange.
@@ -78,11 +97,12 @@ impl Chain {
         let links = locals.map(|local| Link {
             local: local.clone(),
             run: Mutex::new(local.begin(&facts)),
-            wants: *local.plugin().declaration(),
+            wants: Cell::new(*local.plugin().declaration()),
             is_out: Cell::new(false),
             is_busy: Cell::new(false),
             said: Cell::new((Phase::RequestHead, "continue")),
             costs: Cell::default(),
+            note: RefCell::default(),
             failure: RefCell::default(),
         });
         Rc::new(Self { links: links.collect(), stop: RefCell::default(), sentence, decided: Cell::new(None) })
@@ -94,13 +114,13 @@ impl Chain {
     }
 
     /// What a plugin wants to see: nothing, once the exchange goes on without it.
-    pub fn wants(&self, at: usize) -> Option<&Declaration> {
-        self.links.get(at).filter(|link| !link.is_out.get()).map(|link| &link.wants)
+    pub fn wants(&self, at: usize) -> Option<Declaration> {
+        self.links.get(at).filter(|link| !link.is_out.get()).map(|link| link.wants.get())
     }
 
     /// Whether any of the first `upto` plugins wants what `which` says.
     pub fn any(&self, upto: usize, which: impl Fn(&Declaration) -> bool) -> bool {
-        (0..upto.min(self.len())).any(|at| self.wants(at).is_some_and(&which))
+        (0..upto.min(self.len())).any(|at| self.wants(at).is_some_and(|wants| which(&wants)))
     }
 
     /// Asks a plugin. One that fails and may be done without has answered to go on.
@@ -122,6 +142,7 @@ impl Chain {
         let answer = call(&mut run).await;
         link.is_busy.set(false);
         link.costs.set(*run.costs());
+        link.heard(&mut run);
         match answer {
             Ok(verdict) => {
                 if !matches!(verdict, Verdict::Continue) {
@@ -149,7 +170,7 @@ impl Chain {
     pub async fn run(&self, at: usize) -> Option<MutexGuard<'_, Run>> {
         let link = self.links.get(at)?;
         let run = link.run.lock().await;
-        (link.wants.log && !link.is_out.get() && !link.is_busy.get()).then_some(run)
+        (link.wants.get().log && !link.is_out.get() && !link.is_busy.get()).then_some(run)
     }
 
     /// A plugin's name in the configuration.
@@ -186,6 +207,7 @@ impl Chain {
                 verdict,
                 phase: phase.name(),
                 costs: link.costs.get(),
+                note: link.note.borrow().clone(),
                 failure: link.failure.borrow().clone().map(Box::new),
             }
         };

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, future::poll_fn, pin::Pin, rc::Rc, task::Poll, 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body;
-use portcullis_plugin::{AtLimit, BodyEnd, BodyMode, Edits, Phase, Verdict};
+use portcullis_plugin::{AtLimit, BodyEnd, BodyMode, Declaration, Edits, Phase, Verdict};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -113,8 +113,7 @@ impl Pipe {
     /// When the exchange ends here.
     pub async fn show(&mut self, at: usize) -> Result<Option<Box<Edits>>, Stop> {
         let Some(wants) = self.chain.wants(at) else { return Ok(None) };
-        let mode = if self.side == Side::Request { wants.request_body } else { wants.response_body };
-        match mode {
+        match self.mode(&wants) {
             BodyMode::None => Ok(None),
             BodyMode::Stream => {
                 self.stages.push(at);
@@ -162,6 +161,10 @@ impl Pipe {
                 return Ok(Piece { data: data.take(), end: piece.end });
             }
         }
+    }
+
+    fn mode(&self, wants: &Declaration) -> BodyMode {
+        if self.side == Side::Request { wants.request_body } else { wants.response_body }
     }
 
     async fn hold(&mut self, at: usize, limit: usize, at_limit: AtLimit) -> Result<Option<Box<Edits>>, Stop> {
@@ -219,6 +222,11 @@ impl Pipe {
 
     /// One piece through one plugin that streams.
     async fn pass(&self, at: usize, piece: Piece) -> Result<Piece, Stop> {
+        let Some(wants) = self.chain.wants(at) else { return Ok(piece) };
+        // It may have taken its wish back since it was asked for it.
+        if self.mode(&wants) == BodyMode::None {
+            return Ok(piece);
+        }
         let Piece { data, mut end } = piece;
         let mut out = Gathered::default();
         let mut from = 0;

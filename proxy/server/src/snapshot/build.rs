@@ -23,6 +23,7 @@ use crate::{
     backend::Backend,
     dns::Names,
     http::edits::Edits,
+    log::Journals,
     plugins,
     route::{Passthrough, Table},
     tls::{
@@ -45,6 +46,8 @@ pub struct Ground {
     pub resumption: Resumption,
     /// What all plugins share.
     pub plugins: Arc<portcullis_plugin::Host>,
+    /// The files that plugins write lines to.
+    pub journals: Option<Arc<Journals>>,
     /// The file or folder that the configuration is read from: what `plugin pull` wrote down lies beside it.
     pub config: PathBuf,
 }

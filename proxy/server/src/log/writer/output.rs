@@ -1,4 +1,4 @@
-//! The open end of the access log: a file that may be rotated away, or standard output.
+//! The open end of a log: a file that may be rotated away, or standard output.
 
 use std::{
     fs::{File, OpenOptions},
@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PIPE_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct Output {
+    /// What messages call it.
+    log: &'static str,
     target: Target,
     file: File,
     /// The last write stopped within a line: the next starts a new one.
@@ -30,13 +32,13 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn open(target: Target) -> io::Result<Self> {
+    pub(super) fn open(log: &'static str, target: Target) -> io::Result<Self> {
         let file = match &target {
             // A descriptor of our own: the standard library's buffer would have to be flushed, and hides partial writes.
             Target::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?),
-            Target::File(path) => open(path)?,
+            Target::File(path) => open(log, path)?,
         };
-        Ok(Self { target, file, torn: false, paused_until: None })
+        Ok(Self { log, target, file, torn: false, paused_until: None })
     }
 
     /// Writes whole lines. `false`: some or all of them are lost.
@@ -46,12 +48,12 @@ impl Output {
         }
         let Err(error) = self.write_all(lines) else {
             if self.paused_until.take().is_some() {
-                tracing::info!(target = %self.name(), "access log: writing again");
+                tracing::info!(target = %self.name(), "{}: writing again", self.log);
             }
             return true;
         };
         if self.paused_until.is_none() {
-            tracing::warn!(target = %self.name(), %error, "access log: cannot write; lines are dropped until it works");
+            tracing::warn!(target = %self.name(), %error, "{}: cannot write; lines are dropped until it works", self.log);
         }
         self.paused_until = Some(Instant::now() + PAUSE);
         self.reopen();
@@ -101,7 +103,7 @@ impl Output {
     /// The old file stays where the new one cannot be opened: lines in a rotated file are better than no lines.
     fn reopen(&mut self) {
         let Target::File(path) = &self.target else { return };
-        match open(path) {
+        match open(self.log, path) {
             Ok(file) => {
                 let same = match (file.metadata(), self.file.metadata()) {
                     (Ok(new), Ok(old)) => (new.dev(), new.ino()) == (old.dev(), old.ino()),
@@ -110,7 +112,7 @@ impl Output {
                 self.file = file;
                 self.torn &= same;
             }
-            Err(error) => tracing::warn!(%error, "access log: still writing to the old file"),
+            Err(error) => tracing::warn!(%error, "{}: still writing to the old file", self.log),
         }
     }
 
@@ -122,8 +124,11 @@ impl Output {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot open the access log {}: {error}", path.display()))
-    })
+fn open(log: &str, path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot open the {log} {}: {error}", path.display())))
 }

@@ -1,0 +1,389 @@
+//! Patterns beside PCRE2 itself: the Core Rule Set's on values made from each pattern's own tree, and random small patterns.
+
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::{syntax::*, *};
+
+/// `PCRE2_DOLLAR_ENDONLY | PCRE2_DOTALL`.
+const FLAGS: u32 = 0x10 | 0x20;
+const OPTIONS: Options = Options { ignore_case: false, backtrack_limit: 1_000_000 };
+
+/// Numbers that look random, the same in every run.
+pub(in crate::pattern) struct Chance(u64);
+
+impl Chance {
+    pub(in crate::pattern) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(in crate::pattern) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end.max(1)
+    }
+}
+
+/// A string that the pattern matches but for its assertions and back-references.
+pub(in crate::pattern) fn sample(node: &Node, chance: &mut Chance, out: &mut Vec<u8>) {
+    match node {
+        Node::Class(set) => {
+            let all: Vec<u8> = set.iter().collect();
+            let plain: Vec<u8> = set.iter().filter(|byte| (0x20..0x7f).contains(byte)).collect();
+            let bytes = if plain.is_empty() || chance.below(8) == 0 { &all } else { &plain };
+            if !bytes.is_empty() {
+                out.push(bytes[chance.below(bytes.len())]);
+            }
+        }
+        Node::Concat(parts) => parts.iter().for_each(|part| sample(part, chance, out)),
+        Node::Alternate(branches) => sample(&branches[chance.below(branches.len())], chance, out),
+        Node::Repeat { min, max, body, .. } => {
+            let most = max.unwrap_or(min + 3).min(min + 3);
+            for _ in 0..*min as usize + chance.below((most - min) as usize + 1) {
+                if out.len() < 2000 {
+                    sample(body, chance, out);
+                }
+            }
+        }
+        Node::Capture(_, body) | Node::Atomic(body) | Node::Around { negated: false, body, .. } => {
+            sample(body, chance, out);
+        }
+        Node::Conditional { yes, .. } => sample(yes, chance, out),
+        Node::Newline => out.extend_from_slice(b"\r\n"),
+        Node::Empty | Node::Assert(_) | Node::Around { .. } | Node::BackReference { .. } | Node::KeepOut => {}
+    }
+}
+
+/// A value around and beside a sample.
+pub(in crate::pattern) fn value(node: &Node, chance: &mut Chance) -> Vec<u8> {
+    const AROUND: &[&[u8]] = &[b"", b"", b" ", b"\n", b"x", b"a=", b"'", b"\xc3\xa9", b"foo bar", b"(", b"1"];
+    let mut out = AROUND[chance.below(AROUND.len())].to_vec();
+    sample(node, chance, &mut out);
+    if chance.below(4) == 0 {
+        sample(node, chance, &mut out);
+    }
+    out.extend_from_slice(AROUND[chance.below(AROUND.len())]);
+    for _ in 0..chance.below(3) {
+        if !out.is_empty() {
+            let at = chance.below(out.len());
+            match chance.below(3) {
+                0 => drop(out.remove(at)),
+                1 => out[at] = chance.below(256) as u8,
+                _ => out.insert(at, out[chance.below(out.len())]),
+            }
+        }
+    }
+    out
+}
+
+pub(in crate::pattern) fn shared() -> Option<PathBuf> {
+    let path = std::env::var_os("PORTCULLIS_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
+    path.join("waf").is_dir().then_some(path)
+}
+
+/// Every pattern of the rule files there are, with its file and line; says what there is not.
+pub(in crate::pattern) fn crs() -> Vec<(String, Vec<u8>)> {
+    let mut folders = vec![PathBuf::from("/usr/share/modsecurity-crs/rules")];
+    folders.extend(shared().map(|shared| shared.join("waf/crs-v4.28.0/rules")));
+    if folders.len() < 2 {
+        eprintln!("SKIPPED: no shared test data");
+    }
+    let mut found = Vec::new();
+    for folder in folders {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            eprintln!("SKIPPED: there is no {}", folder.display());
+            continue;
+        };
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "conf")) {
+            for (line, text) in logical_lines(&std::fs::read(file).unwrap()) {
+                let Some(argument) = rx(&text) else { continue };
+                found.push((format!("{}:{line}", file.display()), argument));
+            }
+        }
+    }
+    found
+}
+
+/// Lines with those joined that end in a backslash, without comments.
+fn logical_lines(text: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let mut lines: Vec<(usize, Vec<u8>)> = Vec::new();
+    let mut goes_on = false;
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        let (line, more) = line.strip_suffix(b"\\").map_or((line, false), |line| (line, true));
+        match lines.last_mut() {
+            Some((_, last)) if goes_on => last.extend_from_slice(line),
+            _ => lines.push((index + 1, line.to_vec())),
+        }
+        goes_on = more;
+    }
+    lines.retain(|(_, line)| line.trim_ascii_start().starts_with(b"SecRule "));
+    lines
+}
+
+/// The pattern of a `SecRule VARIABLES "@rx ..." "..."`, escapes of the quotes taken off.
+fn rx(line: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = line.trim_ascii_start().strip_prefix(b"SecRule ")?.trim_ascii_start();
+    // The variables may have blanks in selectors, but then they are quoted.
+    let end = if rest[0] == b'"' { 1 + rest[1..].iter().position(|&byte| byte == b'"')? } else { 0 };
+    rest = rest[end + rest[end..].iter().position(|&byte| byte == b' ')?..].trim_ascii_start();
+    let rest = rest.strip_prefix(b"\"")?;
+    let mut argument = Vec::new();
+    let mut bytes = rest.iter().copied();
+    loop {
+        match bytes.next()? {
+            b'"' => break,
+            b'\\' => match bytes.next()? {
+                b'"' => argument.push(b'"'),
+                other => argument.extend_from_slice(&[b'\\', other]),
+            },
+            byte => argument.push(byte),
+        }
+    }
+    let argument = argument.strip_prefix(b"!").unwrap_or(&argument);
+    Some(argument.strip_prefix(b"@rx ")?.to_vec())
+}
+
+/// What the peer says: for each pattern whether it compiles, and what it finds in each value. `None`: there is no peer.
+fn ask(cases: &[(Vec<u8>, Vec<Vec<u8>>)]) -> Option<Vec<(String, Vec<String>)>> {
+    let hex = |bytes: &[u8]| {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    };
+    let mut script = String::new();
+    for (pattern, values) in cases {
+        let _ = writeln!(script, "P {FLAGS} {}", hex(pattern));
+        for value in values {
+            let _ = writeln!(script, "V {}", hex(value));
+        }
+    }
+    let program = include_str!("../../tests/peers/pcre2.py");
+    let child = Command::new("python3").args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut child) = child else {
+        eprintln!("SKIPPED: no python3");
+        return None;
+    };
+    let mut stdin = child.stdin.take().unwrap();
+    // The peer answers at the end, so nothing can block.
+    stdin.write_all(script.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    if output.status.code() == Some(77) {
+        eprintln!("SKIPPED: no libpcre2-8");
+        return None;
+    }
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text.lines();
+    let mut next = || lines.next().unwrap().to_owned();
+    Some(cases.iter().map(|(_, values)| (next(), values.iter().map(|_| next()).collect())).collect())
+}
+
+fn show(groups: &Groups) -> String {
+    let count = groups.0.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    let mut text = String::new();
+    for group in &groups.0[..count] {
+        text.push_str(if text.is_empty() { "" } else { " " });
+        let _ = match group {
+            Some(range) => write!(text, "{},{}", range.start, range.end),
+            None => write!(text, "."),
+        };
+    }
+    text
+}
+
+/// Whether a repetition can have rounds that take nothing: where those are counted differs between the engines.
+fn empty_rounds(node: &Node) -> bool {
+    match node {
+        Node::Repeat { max: None, body, .. } => follow::Follow::of(body).may_be_empty() || empty_rounds(body),
+        Node::Repeat { body, .. } | Node::Capture(_, body) | Node::Atomic(body) | Node::Around { body, .. } => {
+            empty_rounds(body)
+        }
+        Node::Concat(parts) | Node::Alternate(parts) => parts.iter().any(empty_rounds),
+        _ => false,
+    }
+}
+
+/// Differences, at most one a pattern.
+fn compare(named: &[(String, Vec<u8>)], values: impl Fn(usize, &Node) -> Vec<Vec<u8>>) -> Option<(usize, Vec<String>)> {
+    let cases: Vec<(Vec<u8>, Vec<Vec<u8>>)> = named
+        .iter()
+        .enumerate()
+        .map(|(index, (_, source))| {
+            let parsed = parser::parse(source, false);
+            (source.clone(), parsed.map(|parsed| values(index, &parsed.node)).unwrap_or_default())
+        })
+        .collect();
+    let answers = ask(&cases)?;
+    let mut matches = 0;
+    let mut differences = Vec::new();
+    for (((name, source), (_, values)), (compiled, answers)) in named.iter().zip(&cases).zip(answers) {
+        let text = String::from_utf8_lossy(&source[..source.len().min(300)]).into_owned();
+        let pattern = match Pattern::new(source, OPTIONS) {
+            Ok(pattern) => pattern,
+            Err(_) if compiled != "ok" => continue,
+            Err(error) => {
+                differences.push(format!("{name}: `{text}`: {error}; the peer takes it"));
+                continue;
+            }
+        };
+        // What PCRE2 refuses and PCRE 8, Perl or the engine here read.
+        let lenient =
+            ["quantifier does not follow", "invalid range in character class", "lookbehind assertion is not fixed"];
+        if lenient.iter().any(|text| compiled.contains(text)) {
+            continue;
+        }
+        if compiled != "ok" {
+            differences.push(format!("{name}: `{text}`: taken here, and the peer says {compiled}"));
+            continue;
+        }
+        let places = !parser::parse(source, false).is_ok_and(|parsed| empty_rounds(&parsed.node));
+        for (value, answer) in values.iter().zip(answers) {
+            let mut groups = Groups::default();
+            let ours = match pattern.groups(value, &mut groups) {
+                Ok(true) => show(&groups),
+                Ok(false) => "-".into(),
+                Err(LimitExceeded) => "limit".into(),
+            };
+            assert_eq!(pattern.is_match(value), pattern.groups(value, &mut groups), "{name}: `{text}`");
+            matches += usize::from(ours != "-");
+            let same = answer == ours || (!places && answer != "-" && ours != "-");
+            if answer != "limit" && ours != "limit" && !same {
+                let value = value.escape_ascii();
+                differences.push(format!("{name}: `{text}` on \"{value}\": {ours} here, {answer} by the peer"));
+                break;
+            }
+        }
+    }
+    Some((matches, differences))
+}
+
+#[test]
+fn all_of_crs_compiles() {
+    let mut backtracking = 0;
+    for (name, source) in crs() {
+        let pattern = Pattern::new(&source, OPTIONS).unwrap_or_else(|error| panic!("{name}: {error}"));
+        if let Some(reason) = pattern.backtracks() {
+            backtracking += 1;
+            eprintln!("{name} backtracks: {reason}");
+        }
+    }
+    // Look-behind in 920120, a back-reference in 942130, look-ahead in 953120.
+    assert!(backtracking <= 3, "{backtracking} patterns of CRS backtrack");
+}
+
+#[test]
+fn crs_finds_what_pcre_finds() {
+    let named = crs();
+    let rounds = if cfg!(debug_assertions) { 40 } else { 1000 };
+    let Some((matches, differences)) = compare(&named, |index, node| {
+        let mut chance = Chance::new(index as u64 + 1);
+        (0..rounds).map(|_| value(node, &mut chance)).collect()
+    }) else {
+        return;
+    };
+    eprintln!("{} patterns, {matches} matches", named.len());
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    assert!(named.is_empty() || matches > named.len() * rounds / 10, "only {matches} matches");
+}
+
+/// A small pattern of few letters, so that many values match.
+fn invent(chance: &mut Chance, depth: usize) -> String {
+    const ATOMS: &[&str] = &[
+        "a",
+        "b",
+        "c",
+        "ab",
+        ".",
+        "\\n",
+        "[ab]",
+        "[^a]",
+        "\\w",
+        "\\s",
+        "\\d",
+        "\\W",
+        "\\b",
+        "\\B",
+        "^",
+        "$",
+        "\\A",
+        "\\z",
+        "\\Z",
+        "(?m)^",
+        "(?m)$",
+        "\\R",
+        "\\N",
+        "\\h",
+        "\\1",
+        "\\x61",
+        "[[:alpha:]]",
+        "(?i)",
+        "(?-i)",
+        "{",
+        "}",
+        "]",
+        "a{2",
+        "\\Qa.\\E",
+        "[]a]",
+        "[a\\]b]",
+        "[\\w-]",
+        "[b-]",
+        "\\K",
+        "(?s)",
+        "(?-s)",
+        "(?U)",
+        "\\x{62}",
+        "\\141",
+        "[\\n\\x62]",
+    ];
+    const SUFFIXES: &[&str] =
+        &["", "", "", "*", "+", "?", "*?", "+?", "??", "{2}", "{1,2}", "{0,1}?", "*+", "++", "?+", "{1,}"];
+    const OPEN: &[&str] = &["(", "(?:", "(?i:", "(?>", "(?=", "(?!", "(?<=", "(?<!", "(", "(?:", "(?|"];
+    let mut text = String::new();
+    for part in 0..1 + chance.below(4) {
+        if part > 0 && chance.below(5) == 0 {
+            text.push('|');
+        }
+        if depth > 0 && chance.below(3) == 0 {
+            text.push_str(OPEN[chance.below(OPEN.len())]);
+            text.push_str(&invent(chance, depth - 1));
+            text.push(')');
+        } else {
+            let atoms = if chance.below(2) == 0 { &ATOMS[..8] } else { ATOMS };
+            text.push_str(atoms[chance.below(atoms.len())]);
+        }
+        text.push_str(SUFFIXES[chance.below(SUFFIXES.len())]);
+    }
+    text
+}
+
+#[test]
+fn invented_patterns_find_what_pcre_finds() {
+    let number = |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let count = number("PATTERN_COUNT", 2000);
+    let seed = number("PATTERN_SEED", 7);
+    let mut chance = Chance::new(seed as u64);
+    let named: Vec<_> = (0..count).map(|index| (format!("{index}"), invent(&mut chance, 2).into_bytes())).collect();
+    let Some((matches, differences)) = compare(&named, |index, node| {
+        const BYTES: &[u8] = b"aaabbbcAB \n\r\n-_1.{\xa0";
+        let mut chance = Chance::new(index as u64 + 1);
+        let mut values: Vec<_> = (0..10).map(|_| value(node, &mut chance)).collect();
+        values.extend(
+            (0..10).map(|_| (0..chance.below(8)).map(|_| BYTES[chance.below(BYTES.len())]).collect::<Vec<u8>>()),
+        );
+        values
+    }) else {
+        return;
+    };
+    eprintln!("{count} patterns, {matches} matches");
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}

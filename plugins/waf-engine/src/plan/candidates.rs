@@ -1,0 +1,275 @@
+//! Which rules can match at all, by the values that there are: the others are not visited.
+//!
+//! A rule is filtered if its first link looks only at values that no rule changes, through an operator that needs something of
+//! them. Such a rule is visited only if the [`Prefilter`] lets its operator look at one of its values, after its transformations.
+//! Whatever is not filtered is always visited. A rule may be visited without need; it is never left out wrongly.
+
+use std::collections::HashMap;
+
+use super::{bits::Bits, prefilter::Prefilter};
+use crate::{
+    bytes::ByteSet,
+    model::{self, Phase, Selector, Variable, XPath},
+    needs::Needs,
+    transform::Transformation,
+};
+
+/// What is known of all rules.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    pub prefilter: Prefilter,
+    phases: Vec<Classes>,
+}
+
+/// The rules of a phase.
+#[derive(Debug)]
+pub(crate) struct Classes {
+    /// Those that are always visited. The others by what they look at:
+    pub always: Bits,
+    /// By collection or single value.
+    pub variables: Vec<(Variable, Class)>,
+    /// By entry of a collection; names in lower case.
+    pub named: Vec<(Variable, HashMap<Box<[u8]>, Class>)>,
+    /// By path.
+    pub paths: Vec<(XPath, Class)>,
+}
+
+/// Rules that look at the same values.
+#[derive(Debug)]
+pub(crate) struct Class {
+    /// All of them.
+    pub rules: Bits,
+    /// By what they make of a value before they look. Those without transformations are in `rules` alone.
+    pub views: Vec<View>,
+}
+
+/// Rules that see the same of a value.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub chain: Box<[Transformation]>,
+    /// Without any of these bytes, a value stays as it is,
+    pub triggers: ByteSet,
+    /// but for the empty one, if this is set: `length` makes `0` of it.
+    pub makes_something: bool,
+    pub rules: Bits,
+}
+
+/// Values that stay the same from the moment they are there.
+fn fixed(variable: Variable) -> bool {
+    use Variable as V;
+    matches!(
+        variable,
+        V::Args
+            | V::ArgsNames
+            | V::ArgsGet
+            | V::ArgsGetNames
+            | V::ArgsPost
+            | V::ArgsPostNames
+            | V::RequestHeaders
+            | V::RequestHeadersNames
+            | V::RequestCookies
+            | V::RequestCookiesNames
+            | V::ResponseHeaders
+            | V::ResponseHeadersNames
+            | V::Files
+            | V::FilesNames
+            | V::FilesTmpContent
+            | V::MultipartFilename
+            | V::MultipartName
+            | V::MultipartPartHeaders
+            | V::RequestLine
+            | V::RequestUri
+            | V::RequestUriRaw
+            | V::RequestFilename
+            | V::RequestBasename
+            | V::PathInfo
+            | V::QueryString
+            | V::RequestMethod
+            | V::RequestProtocol
+            | V::RequestBody
+            | V::ResponseBody
+            | V::ResponseContentType
+            | V::Xml
+    )
+}
+
+impl Candidates {
+    /// Of all rules, in the plan's order.
+    pub fn new(rules: &[&model::Rule]) -> Self {
+        let count = rules.len();
+        let mut needs: Vec<Option<Needs>> = Vec::with_capacity(count);
+        let mut phases: Vec<_> = (0..5).map(|_| Classes::new(count)).collect();
+        for (index, rule) in rules.iter().enumerate() {
+            needs.push(filter(rule));
+            let classes = &mut phases[rule.phase as usize - 1];
+            match needs[index] {
+                None => classes.always.insert(index),
+                Some(_) => classes.add(index, count, &rule.links[0]),
+            }
+        }
+        Self { prefilter: Prefilter::new(&needs), phases }
+    }
+
+    pub fn phase(&self, phase: Phase) -> &Classes {
+        &self.phases[phase as usize - 1]
+    }
+}
+
+/// What the first link needs, if the rule can be filtered.
+fn filter(rule: &model::Rule) -> Option<Needs> {
+    let link = &rule.links[0];
+    let condition = link.condition.as_ref().filter(|condition| !condition.negated)?;
+    if link.targets.iter().any(|target| !target.excluded && (target.count || !fixed(target.variable))) {
+        return None;
+    }
+    // A clause holds for no empty value: variables that are not there need no look.
+    Some(condition.operator.needs()).filter(|needs| !needs.clauses.is_empty())
+}
+
+impl Classes {
+    fn new(count: usize) -> Self {
+        Self { always: Bits::none(count), variables: Vec::new(), named: Vec::new(), paths: Vec::new() }
+    }
+
+    fn add(&mut self, rule: usize, count: usize, link: &model::Link) {
+        for target in link.targets.iter().filter(|target| !target.excluded) {
+            let class = match &target.selector {
+                Selector::Name(name) => {
+                    let at = at(&mut self.named, target.variable, HashMap::new);
+                    self.named[at].1.entry(name.as_bytes().into()).or_insert_with(|| Class::new(count))
+                }
+                Selector::XPath(path) => {
+                    let at = at(&mut self.paths, path.clone(), || Class::new(count));
+                    &mut self.paths[at].1
+                }
+                Selector::All if target.variable == Variable::Xml => {
+                    let at = at(&mut self.paths, XPath::Elements, || Class::new(count));
+                    &mut self.paths[at].1
+                }
+                // What the expression or the template picks is among all.
+                Selector::All | Selector::Regex { .. } | Selector::Template(_) => {
+                    let at = at(&mut self.variables, target.variable, || Class::new(count));
+                    &mut self.variables[at].1
+                }
+            };
+            class.add(rule, count, link);
+        }
+    }
+}
+
+/// The place of a key, which is added if it is new.
+fn at<K: PartialEq, V>(list: &mut Vec<(K, V)>, key: K, new: impl FnOnce() -> V) -> usize {
+    list.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+        list.push((key, new()));
+        list.len() - 1
+    })
+}
+
+impl Class {
+    fn new(count: usize) -> Self {
+        Self { rules: Bits::none(count), views: Vec::new() }
+    }
+
+    fn add(&mut self, rule: usize, count: usize, link: &model::Link) {
+        self.rules.insert(rule);
+        let whole = &link.transformations[..];
+        let first = if link.multi_match { 1 } else { whole.len() };
+        for length in first.max(1)..=whole.len() {
+            let chain = &whole[..length];
+            let view = match self.views.iter().position(|view| *view.chain == *chain) {
+                Some(at) => &mut self.views[at],
+                None => {
+                    self.views.push(View {
+                        chain: chain.into(),
+                        triggers: triggers(chain),
+                        makes_something: chain.iter().any(|step| step.could_change(&ByteSet::EMPTY)),
+                        rules: Bits::none(count),
+                    });
+                    let last = self.views.len() - 1;
+                    &mut self.views[last]
+                }
+            };
+            view.rules.insert(rule);
+        }
+    }
+}
+
+/// Bytes without which no transformation of the chain changes a value: as few and as rare ones as come easily.
+///
+/// Each byte is left out if values of all those left out so far stay as they are. That is right because a transformation that can
+/// change values of some bytes can change values of more bytes, too (`could_change` never turns false as bytes are added).
+fn triggers(chain: &[Transformation]) -> ByteSet {
+    let common = b"etaoinshrdlcumwfgypbvkjxqzETAOINSHRDLCUMWFGYPBVKJXQZ0123456789/.-_ =:;,&()";
+    let mut without = ByteSet::EMPTY;
+    for byte in common.iter().copied().chain(0..=255) {
+        let mut more = without;
+        more.insert(byte);
+        if !chain.iter().any(|transformation| transformation.could_change(&more)) {
+            without = more;
+        }
+    }
+    without.complement()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: &[Transformation] = &[
+        Transformation::Base64Decode,
+        Transformation::CmdLine,
+        Transformation::CompressWhitespace,
+        Transformation::CssDecode,
+        Transformation::EscapeSeqDecode,
+        Transformation::HtmlEntityDecode,
+        Transformation::JsDecode,
+        Transformation::Length,
+        Transformation::Lowercase,
+        Transformation::NormalizePath,
+        Transformation::NormalizePathWin,
+        Transformation::RemoveComments,
+        Transformation::RemoveCommentsChar,
+        Transformation::RemoveNulls,
+        Transformation::RemoveWhitespace,
+        Transformation::ReplaceComments,
+        Transformation::ReplaceNulls,
+        Transformation::SqlHexDecode,
+        Transformation::Trim,
+        Transformation::Uppercase,
+        Transformation::UrlDecode,
+        Transformation::UrlDecodeUni,
+        Transformation::UrlEncode,
+        Transformation::Utf8ToUnicode,
+    ];
+
+    #[test]
+    fn triggers_are_few() {
+        let triggers = |step| triggers(&[step]).iter().collect::<Vec<_>>();
+        assert_eq!(triggers(Transformation::ReplaceComments), b"*");
+        assert_eq!(triggers(Transformation::UrlDecodeUni), b"%+");
+        assert_eq!(triggers(Transformation::Length).len(), 256);
+    }
+
+    proptest! {
+        #[test]
+        fn without_a_trigger_nothing_changes(
+            value in proptest::collection::vec(any::<u8>(), 0..40),
+            text in "[ -~]{0,40}",
+            chain in proptest::collection::vec(proptest::sample::select(ALL), 1..4),
+        ) {
+            let set = triggers(&chain);
+            for value in [value, text.into_bytes()] {
+                // Only bytes that trigger nothing.
+                let value: Vec<u8> = value.into_iter().filter(|byte| !set.contains(*byte)).collect();
+                if value.is_empty() {
+                    continue;
+                }
+                for step in &chain {
+                    prop_assert!(!step.apply(&value, &mut Vec::new(), None), "{step:?} of {value:?}");
+                }
+            }
+        }
+    }
+}

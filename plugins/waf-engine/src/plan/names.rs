@@ -1,0 +1,51 @@
+//! Names of `TX` that rules write out, as numbers.
+
+use std::collections::HashMap;
+
+/// Numbers for names, compared without regard to ASCII case. The captures `0` to `9` are the numbers 0 to 9.
+#[derive(Debug)]
+pub(crate) struct Names {
+    by_name: HashMap<Box<[u8]>, u32>,
+    /// As rules write them.
+    shown: Vec<Box<str>>,
+}
+
+impl Names {
+    pub fn new() -> Self {
+        let mut names = Self { by_name: HashMap::new(), shown: Vec::new() };
+        for digit in 0..10 {
+            names.slot(&digit.to_string());
+        }
+        names
+    }
+
+    /// The number of a name, new or known.
+    pub fn slot(&mut self, name: &str) -> u32 {
+        let next = self.shown.len() as u32;
+        let slot = *self.by_name.entry(name.to_ascii_lowercase().into_bytes().into()).or_insert(next);
+        if slot == next {
+            self.shown.push(name.into());
+        }
+        slot
+    }
+
+    /// The number of a name, and the way it is to be shown: as it is assigned to.
+    pub fn assigned_slot(&mut self, name: &str) -> u32 {
+        let slot = self.slot(name);
+        self.shown[slot as usize] = name.into();
+        slot
+    }
+
+    /// The number of a name in lower case, if rules know it.
+    pub fn find(&self, lower: &[u8]) -> Option<u32> {
+        self.by_name.get(lower).copied()
+    }
+
+    pub fn shown(&self, slot: u32) -> &str {
+        &self.shown[slot as usize]
+    }
+
+    pub fn len(&self) -> usize {
+        self.shown.len()
+    }
+}

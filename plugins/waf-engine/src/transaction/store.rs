@@ -1,0 +1,164 @@
+//! Variables that rules write: `TX` and `ENV`.
+
+use crate::plan::names::Names;
+
+/// Values longer than this are cut: what a rule makes of its own values over and over must not fill the memory.
+pub(super) const LONGEST: usize = 64 << 10;
+
+/// At most so many names that the rules do not write out.
+const MOST_NAMES: usize = 4096;
+
+/// The values of `TX`.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    /// By number of the name.
+    slots: Vec<Slot>,
+    /// Names made up while judging.
+    others: Vec<Other>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    there: bool,
+    value: Vec<u8>,
+    /// What numeric operators see.
+    number: i64,
+}
+
+#[derive(Debug)]
+struct Other {
+    lower: Vec<u8>,
+    shown: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Store {
+    pub fn clear(&mut self, names: usize) {
+        for slot in &mut self.slots {
+            slot.there = false;
+        }
+        self.slots.resize_with(names, Slot::default);
+        self.others.clear();
+    }
+
+    pub fn slot(&self, slot: u32) -> Option<&[u8]> {
+        let slot = &self.slots[slot as usize];
+        slot.there.then_some(slot.value.as_slice())
+    }
+
+    /// The number that a value begins with, 0 without one.
+    pub fn number(&self, slot: u32) -> Option<i64> {
+        let slot = &self.slots[slot as usize];
+        slot.there.then_some(slot.number)
+    }
+
+    pub fn set_slot(&mut self, slot: u32, value: &[u8]) {
+        let slot = &mut self.slots[slot as usize];
+        slot.there = true;
+        slot.value.clear();
+        slot.value.extend_from_slice(&value[..value.len().min(LONGEST)]);
+        slot.number = number(&slot.value);
+    }
+
+    pub fn unset_slot(&mut self, slot: u32) {
+        self.slots[slot as usize].there = false;
+    }
+
+    /// By a name in lower case.
+    pub fn get(&self, names: Option<&Names>, lower: &[u8]) -> Option<&[u8]> {
+        match names.and_then(|names| names.find(lower)) {
+            Some(slot) => self.slot(slot),
+            None => self.others.iter().find(|other| other.lower == lower).map(|other| other.value.as_slice()),
+        }
+    }
+
+    /// By a name as written.
+    pub fn set(&mut self, names: Option<&Names>, name: &[u8], value: &[u8]) {
+        let lower = name.to_ascii_lowercase();
+        if let Some(slot) = names.and_then(|names| names.find(&lower)) {
+            return self.set_slot(slot, value);
+        }
+        let value = value[..value.len().min(LONGEST)].to_vec();
+        let room = self.others.len() < MOST_NAMES && name.len() <= LONGEST;
+        match self.others.iter_mut().find(|other| other.lower == lower) {
+            Some(other) => other.value = value,
+            None if room => self.others.push(Other { lower, shown: name.to_vec(), value }),
+            None => {}
+        }
+    }
+
+    pub fn unset(&mut self, names: Option<&Names>, name: &[u8]) {
+        let lower = name.to_ascii_lowercase();
+        match names.and_then(|names| names.find(&lower)) {
+            Some(slot) => self.unset_slot(slot),
+            None => self.others.retain(|other| other.lower != lower),
+        }
+    }
+
+    /// Names as they are shown, and values.
+    pub fn iter<'a>(&'a self, names: Option<&'a Names>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let slots = self.slots.iter().enumerate().filter(|(_, slot)| slot.there).filter_map(move |(index, slot)| {
+            names.map(|names| (names.shown(index as u32).as_bytes(), slot.value.as_slice()))
+        });
+        slots.chain(self.others.iter().map(|other| (other.shown.as_slice(), other.value.as_slice())))
+    }
+}
+
+/// The number that a text begins with, after blanks, as C's `strtol` reads it; 0 without one. Saturates.
+pub(super) fn number(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let mut value = 0i64;
+    for digit in digits.iter().take_while(|byte| byte.is_ascii_digit()) {
+        value = value.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
+    }
+    if negative { -value } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_c_reads_them() {
+        for (text, expected) in
+            [("12", 12), (" -7x", -7), ("+3", 3), ("", 0), ("x1", 0), ("300%", 300), ("99999999999999999999", i64::MAX)]
+        {
+            assert_eq!(number(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        let mut names = Names::new();
+        let score = names.assigned_slot("Score");
+        let mut store = Store::default();
+        store.clear(names.len());
+        assert_eq!(store.slot(score), None);
+        store.set(Some(&names), b"sCORE", b"5");
+        store.set(Some(&names), b"Made-Up", b"x");
+        assert_eq!((store.slot(score), store.number(score)), (Some(&b"5"[..]), Some(5)));
+        assert_eq!(store.get(Some(&names), b"made-up"), Some(&b"x"[..]));
+        let all: Vec<_> = store.iter(Some(&names)).collect();
+        assert_eq!(all, [(&b"Score"[..], &b"5"[..]), (b"Made-Up", b"x")]);
+        store.unset(Some(&names), b"SCORE");
+        store.unset(Some(&names), b"made-UP");
+        assert_eq!(store.iter(Some(&names)).count(), 0);
+    }
+
+    #[test]
+    fn values_and_names_do_not_grow_without_bound() {
+        let mut store = Store::default();
+        store.clear(0);
+        store.set(None, b"long", &vec![b'x'; LONGEST + 1]);
+        assert_eq!(store.get(None, b"long").map(<[u8]>::len), Some(LONGEST));
+        for number in 0..2 * MOST_NAMES {
+            store.set(None, number.to_string().as_bytes(), b"");
+        }
+        assert_eq!(store.iter(None).count(), MOST_NAMES);
+    }
+}

@@ -1,0 +1,4 @@
+//! Real rule files load as they are.
+
+mod disk;
+mod shared;

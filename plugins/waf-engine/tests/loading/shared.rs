@@ -1,0 +1,59 @@
+//! The Core Rule Set, of the shared test data and of Debian.
+
+use waf_engine::{
+    model::{Entry, Rule},
+    seclang::{Loaded, NoteKind},
+};
+
+use crate::disk::{load, shared};
+
+fn rules(loaded: &Loaded) -> Vec<&Rule> {
+    loaded
+        .rules
+        .entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Rule(rule) => Some(rule),
+            Entry::Marker(_) => None,
+        })
+        .collect()
+}
+
+fn show(loaded: &Loaded) {
+    for note in &loaded.notes {
+        println!("{note}");
+    }
+}
+
+#[test]
+fn the_core_rule_set_4_loads() {
+    let Some(shared) = shared() else {
+        eprintln!("skipped: the shared test data are not there");
+        return;
+    };
+    let loaded = load(|loader| {
+        loader.file(&format!("{shared}/crs-v4.28.0/crs-setup.conf.example"));
+        loader.file(&format!("{shared}/tools/crs4-test-setup.conf"));
+        loader.file(&format!("{shared}/crs-v4.28.0/rules/*.conf"));
+    });
+    show(&loaded);
+    // The inventory: 630 rules with an id, 73 chained ones; the set-up for tests has two more.
+    assert_eq!(rules(&loaded).len(), 632);
+    assert_eq!(rules(&loaded).iter().map(|rule| rule.links.len() - 1).sum::<usize>(), 73);
+}
+
+#[test]
+fn debians_core_rule_set_loads_from_its_own_place() {
+    let load_file = "/usr/share/modsecurity-crs/owasp-crs.load";
+    if !std::path::Path::new(load_file).exists() {
+        eprintln!("skipped: Debian's modsecurity-crs is not installed");
+        return;
+    }
+    let loaded = load(|loader| {
+        loader.file(load_file);
+    });
+    show(&loaded);
+    assert!(rules(&loaded).len() > 500, "{}", rules(&loaded).len());
+    let never: Vec<_> = loaded.notes.iter().filter(|note| note.kind == NoteKind::NeverMatches).collect();
+    assert_eq!(never.len(), 2, "@geoLookup and @rbl: {never:?}");
+}
