@@ -98,7 +98,7 @@ impl Pebble {
     pub async fn root(&self) -> String {
         let url = format!("https://localhost:{}/roots/0", self.management.number());
         let said = Tool::new("curl").args(["-sSk", &url]).output().await;
-        said.stdout
+        said
     }
 
     /// Tells the nameserver something: `set-txt`, `add-a`, `add-caa`, `set-servfail`, with its JSON.
@@ -176,7 +176,7 @@ impl Pebble {
 
     /// How many orders were made since it was started.
     pub fn orders(&self) -> usize {
-        self.log().matches("There are now").count()
+        self.log().lines().filter(|line| line.contains("There are now") && line.contains("order")).count()
     }
 }
 

@@ -43,9 +43,11 @@ impl Served for Seen {
 
 struct Ground {
     pebble: Pebble,
-    http: Port,
+    _http: Port,
     folder: tempfile::TempDir,
     seen: Arc<Seen>,
+    /// Of all managers that were started here.
+    answers: Arc<Mutex<Vec<Answers>>>,
 }
 
 impl Ground {
@@ -54,7 +56,9 @@ impl Ground {
         let mut chosen = Choice { http: Some(http.number()), ..Choice::default() };
         choice(&mut chosen);
         let folder = tempfile::tempdir().unwrap();
-        Self { pebble: Pebble::start(chosen).await, http, folder, seen: Arc::default() }
+        let answers = Arc::default();
+        tokio::spawn(respond(http.address(), Arc::clone(&answers)));
+        Self { pebble: Pebble::start(chosen).await, _http: http, folder, seen: Arc::default(), answers }
     }
 
     fn state(&self) -> std::path::PathBuf {
@@ -88,26 +92,25 @@ impl Ground {
             served: self.seen.clone(),
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
         });
-        tokio::spawn(respond(self.http.address(), manager.answers()));
+        self.answers.lock().unwrap().push(manager.answers());
         manager
     }
 }
 
 /// Answers http-01 and nothing else.
-async fn respond(address: std::net::SocketAddr, answers: Answers) {
+async fn respond(address: std::net::SocketAddr, answers: Arc<Mutex<Vec<Answers>>>) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
-    // Of a second manager on the same port: the first responder is still there.
-    if socket.bind(address).is_err() {
-        return;
-    }
-    let Ok(listener) = socket.listen(16) else { return };
+    socket.bind(address).unwrap();
+    let listener = socket.listen(16).unwrap();
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut head = vec![0; 4096];
         let Ok(length) = stream.read(&mut head).await else { continue };
         let head = String::from_utf8_lossy(&head[..length]).into_owned();
         let path = head.split(' ').nth(1).unwrap_or_default();
-        let answer = path.strip_prefix(HTTP_PATH).and_then(|token| answers.token(token));
+        let answer = path
+            .strip_prefix(HTTP_PATH)
+            .and_then(|token| answers.lock().unwrap().iter().find_map(|answers| answers.token(token)));
         let body = answer.as_deref().unwrap_or("nothing");
         let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         let _ = stream.write_all(text.as_bytes()).await;
