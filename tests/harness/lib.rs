@@ -15,6 +15,7 @@
 //! | [`plugin_host`] | the host of plugins by itself, for the tests of `proxy/plugin` |
 //! | [`raw_plugin`] | core modules written by hand, with what no compiler would make |
 //! | [`registry`] | docker-registry, for modules |
+//! | [`shared`] | test data that is no part of the repository |
 //! | [`tool`] | programs that end: curl, h2load, openssl |
 //! | [`process`] | programs that go on beside the scenario |
 //! | [`repository`] | the files of the project: what its documentation says is tested too |
@@ -41,5 +42,6 @@ pub mod raw_plugin;
 pub mod registry;
 pub mod repository;
 pub mod scenario;
+pub mod shared;
 pub mod tool;
 pub mod unbound;

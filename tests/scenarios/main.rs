@@ -21,8 +21,10 @@
 //! | [`shutdown`] | draining |
 //! | [`cli`] | the commands |
 //! | [`plugin_examples`] | the plugins that come with portcullis |
+//! | [`waf`] | the web application firewall |
 //! | [`plugin_languages`] | plugins in C, JavaScript and Python |
 //! | [`memory`] | bounded memory |
+//! | [`waf_crs`] | the Core Rule Set |
 //! | [`review`] | what a review found stays found |
 //! | [`fuzz`] | random bytes into everything that parses |
 //! | [`docs`] | what the documentation shows is true |
@@ -56,3 +58,5 @@ mod review;
 mod routes;
 mod shutdown;
 mod tls;
+mod waf_crs;
+mod waf;

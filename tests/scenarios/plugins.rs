@@ -5,9 +5,11 @@
 //! - [`decisions`]: answering and closing, in each phase, on HTTP/1 and HTTP/2
 //! - [`changes`]: a reload with plugins, and plugins that do not build
 //! - [`said`]: the record, `explain`, `status`
+//! - [`around`]: files that they read, the journal, notes, bodies that they take back
 //!
 //! The guests are those of `tests/guests`; `make plugins` builds them.
 
+mod around;
 mod bodies;
 mod chains;
 mod changes;

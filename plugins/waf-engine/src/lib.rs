@@ -18,4 +18,5 @@ pub mod seclang;
 pub mod template;
 pub mod transaction;
 pub mod transform;
+pub mod trial;
 pub mod world;

@@ -396,7 +396,7 @@ pub enum Disruptive {
     Deny,
     /// Closes the connection.
     Drop,
-    /// Answers with a redirect: `status` if it is 301, 302, 303 or 307, else 302.
+    /// Answers with a redirect: `status` if it is 301, 302, 303, 307 or 308, else 302.
     Redirect(Template),
     /// No more rules, as far as the scope goes.
     Allow(AllowScope),
@@ -481,7 +481,9 @@ pub struct Settings {
     pub request_body_access: bool,
     pub request_body_limit: u64,
     pub request_body_no_files_limit: u64,
-    pub request_body_limit_action: LimitAction,
+    /// `None` where nothing is written. As in libmodsecurity, all that comes is then looked at, and `INBOUND_DATA_ERROR` tells that
+    /// it is too much; what nobody could look at is rejected.
+    pub request_body_limit_action: Option<LimitAction>,
     pub request_body_json_depth_limit: u32,
     pub arguments_limit: u32,
     pub argument_separator: u8,
@@ -491,7 +493,8 @@ pub struct Settings {
     pub upload_file_limit: u32,
     pub response_body_access: bool,
     pub response_body_limit: u64,
-    pub response_body_limit_action: LimitAction,
+    /// `None` where nothing is written. As in libmodsecurity, `OUTBOUND_DATA_ERROR` is all that comes of it.
+    pub response_body_limit_action: Option<LimitAction>,
     /// Lower case, without parameters.
     pub response_body_mime_types: Vec<Arc<str>>,
     pub audit_engine: AuditEngine,
@@ -521,7 +524,7 @@ impl Default for Settings {
             request_body_access: true,
             request_body_limit: 134_217_728,
             request_body_no_files_limit: 131_072,
-            request_body_limit_action: LimitAction::Reject,
+            request_body_limit_action: None,
             request_body_json_depth_limit: 10_000,
             arguments_limit: 1000,
             argument_separator: b'&',
@@ -529,7 +532,7 @@ impl Default for Settings {
             upload_file_limit: 100,
             response_body_access: false,
             response_body_limit: 524_288,
-            response_body_limit_action: LimitAction::Reject,
+            response_body_limit_action: None,
             response_body_mime_types: vec!["text/plain".into(), "text/html".into()],
             audit_engine: AuditEngine::Off,
             audit_log: None,

@@ -13,6 +13,7 @@
 mod backtracking;
 mod class;
 mod follow;
+mod needs;
 mod parser;
 mod regular;
 mod syntax;
@@ -37,6 +38,7 @@ pub struct Pattern {
     regular: meta::Regex,
     /// The pattern, where it is not regular.
     backtracking: Option<Backtracking>,
+    needs: Needs,
 }
 
 #[derive(Debug)]
@@ -94,7 +96,8 @@ impl Pattern {
                 Some(Backtracking { program, reason })
             }
         };
-        Ok(Self { regular, backtracking })
+        let needs = needs::of(&parsed.node);
+        Ok(Self { regular, backtracking, needs })
     }
 
     /// Whether it matches somewhere.
@@ -152,7 +155,7 @@ impl Pattern {
 
     /// What every matching value contains.
     pub fn needs(&self) -> Needs {
-        Needs::default()
+        self.needs.clone()
     }
 
     /// Why it runs on the backtracking engine, if it does.
@@ -162,6 +165,6 @@ impl Pattern {
 }
 
 #[cfg(test)]
-mod peer;
+pub(crate) mod peer;
 #[cfg(test)]
 mod tests;

@@ -2,3 +2,5 @@
 
 pub mod cookies;
 pub mod target;
+#[cfg(test)]
+mod tests;

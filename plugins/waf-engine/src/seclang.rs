@@ -129,7 +129,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// All mistakes, at most a hundred, in the order of files and lines.
     pub fn finish(mut self) -> Result<Loaded, Vec<Problem>> {
-        self.draft.end_chain("the end of all files", &mut self.report);
+        self.draft.end(&mut self.report);
         self.unicode_map();
         update::apply(std::mem::take(&mut self.updates), &mut self.draft, &mut self.report);
         let files = include::Bounded::new(self.files);
@@ -148,6 +148,9 @@ impl<'a> Loader<'a> {
     fn read(&mut self, name: &Arc<str>, folder: &Arc<str>, bytes: &[u8]) {
         self.report.begin(name);
         for read in Reader::new(bytes) {
+            if self.budget.is_spent() {
+                return;
+            }
             match read {
                 Read::Line(line) => {
                     let location = Location { file: name.clone(), line: line.number };
@@ -276,3 +279,6 @@ impl<'a> Loader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

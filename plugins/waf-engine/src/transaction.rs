@@ -35,22 +35,21 @@ use variables::Item;
 pub struct Engine {
     rules: RuleSet,
     plan: Plan,
-    /// The name of `TX` under which rules find [`Start::exceptions`].
-    exceptions: u32,
+    /// [`ROUTE`] among the names of `TX`.
+    route: u32,
     /// Without any shortcut.
     plain: bool,
 }
 
-/// The variable of `TX` that holds the number of the set of exceptions in force ([`Start::exceptions`]), for rules that are made of
-/// exceptions to compare with.
-pub const EXCEPTIONS: &str = "portcullis_exceptions";
+/// The variable of `TX` that holds [`Start::route`]: the rules that are made of a route's exceptions ask for it.
+pub const ROUTE: &str = "portcullis_route";
 
 impl Engine {
     /// Compiles the plan.
     pub fn new(rules: RuleSet) -> Self {
         let mut plan = Plan::new(&rules);
-        let exceptions = plan.names.slot(EXCEPTIONS);
-        Self { rules, plan, exceptions, plain: false }
+        let route = plan.names.slot(ROUTE);
+        Self { rules, plan, route, plain: false }
     }
 
     /// As [`new`](Self::new), but every rule is visited, every transformation made anew and every operator asked: slow, and the
@@ -173,8 +172,8 @@ pub struct Start<'a> {
     pub id: &'a str,
     /// The mode, where it is not that of the rules.
     pub mode: Option<crate::model::Mode>,
-    /// Which set of exceptions holds: rules find the number in `TX`, see [`EXCEPTIONS`].
-    pub exceptions: Option<usize>,
+    /// The route, whose exceptions hold; empty where there is none.
+    pub route: &'a str,
 }
 
 /// A question that was asked of an operator.
@@ -289,6 +288,7 @@ pub struct Transaction {
     audit_engine: AuditEngine,
     audit_parts: AuditParts,
     request_body_access: Option<bool>,
+    force_request_body: bool,
     request_body_limit: Option<u64>,
     response_body_access: Option<bool>,
     response_body_limit: Option<u64>,
@@ -347,6 +347,7 @@ impl Transaction {
             audit_engine: settings.audit_engine,
             audit_parts: settings.audit_parts,
             request_body_access: None,
+            force_request_body: false,
             request_body_limit: None,
             response_body_access: None,
             response_body_limit: None,
@@ -394,6 +395,7 @@ impl Transaction {
         self.audit_engine = settings.audit_engine;
         self.audit_parts = settings.audit_parts;
         self.request_body_access = None;
+        self.force_request_body = false;
         self.request_body_limit = None;
         self.response_body_access = None;
         self.response_body_limit = None;
@@ -403,8 +405,8 @@ impl Transaction {
     fn open(&mut self, engine: &Engine, start: &Start<'_>) {
         self.tx.clear(engine.plan.names.len());
         self.env.clear(0);
-        if let Some(exceptions) = start.exceptions {
-            self.tx.set_slot(engine.exceptions, exceptions.to_string().as_bytes());
+        if !start.route.is_empty() {
+            self.tx.set_slot(engine.route, start.route.as_bytes());
         }
     }
 
@@ -458,10 +460,15 @@ impl Transaction {
         let cx = Cx { engine, world };
         let settings = engine.settings();
         let limit = self.request_body_limit.unwrap_or(settings.request_body_limit);
-        let (body, over) = within(body, end, limit);
+        let action = settings.request_body_limit_action;
+        let (body, over) = within(body, end, limit, action);
         self.fill_request_body(&cx, body, over);
         self.request_complete = true;
-        if over && settings.request_body_limit_action == LimitAction::Reject && self.request_body_access(&cx) {
+        let reject = match action {
+            Some(action) => over && action == LimitAction::Reject,
+            None => end == BodyEnd::Limit,
+        };
+        if reject && self.request_body_access(&cx) {
             if let Some(refused) = self.refuse_length("Request body is larger than SecRequestBodyLimit") {
                 return refused;
             }
@@ -503,9 +510,10 @@ impl Transaction {
         if self.wants_response_body(engine) {
             let settings = engine.settings();
             let limit = self.response_body_limit.unwrap_or(settings.response_body_limit);
-            let (body, over) = within(body, end, limit);
+            let action = settings.response_body_limit_action;
+            let (body, over) = within(body, end, limit, action);
             self.fill_response_body(body, over);
-            if over && settings.response_body_limit_action == LimitAction::Reject {
+            if over && action == Some(LimitAction::Reject) {
                 if let Some(refused) = self.refuse_length("Response body is larger than SecResponseBodyLimit") {
                     return refused;
                 }
@@ -545,8 +553,9 @@ impl Transaction {
     }
 }
 
-/// As much of a body as the limit allows, and whether there is more.
-fn within(body: &[u8], end: BodyEnd, limit: u64) -> (&[u8], bool) {
+/// As much of a body as is looked at, and whether there is more than the limit.
+fn within(body: &[u8], end: BodyEnd, limit: u64, action: Option<LimitAction>) -> (&[u8], bool) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    (&body[..body.len().min(limit)], end == BodyEnd::Limit || body.len() > limit)
+    let over = end == BodyEnd::Limit || body.len() > limit;
+    (if action.is_some() { &body[..body.len().min(limit)] } else { body }, over)
 }

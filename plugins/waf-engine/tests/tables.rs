@@ -1,6 +1,8 @@
 //! The tables that Coraza, and before it ModSecurity, test operators and transformations with: each row holds, but for those that
 //! `tables/exceptions.txt` names with a reason.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     borrow::Cow,
     collections::BTreeSet,

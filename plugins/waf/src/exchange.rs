@@ -171,11 +171,8 @@ impl Judged {
     fn response_head(&mut self, waf: &Waf, head: &ResponseHead) -> Verdict {
         let engine = &waf.loaded.engine;
         let fields = borrowed(&head.fields);
-        let shown = transaction::ResponseHead {
-            status: head.status,
-            protocol: self.protocol.as_bytes(),
-            fields: &fields,
-        };
+        let shown =
+            transaction::ResponseHead { status: head.status, protocol: self.protocol.as_bytes(), fields: &fields };
         let decision = self.transaction.response_head(engine, &Surroundings::default(), &shown);
         if let Some(verdict) = self.refused(waf, decision) {
             return verdict;
@@ -274,7 +271,9 @@ fn may_have_body(head: &RequestHead) -> bool {
 
 /// Whether whoever asks reads JSON and no pages.
 fn wants_json(head: &RequestHead) -> bool {
-    let asks = |what: &str| head.all("accept").any(|accept| String::from_utf8_lossy(accept).to_ascii_lowercase().contains(what));
+    let asks = |what: &str| {
+        head.all("accept").any(|accept| String::from_utf8_lossy(accept).to_ascii_lowercase().contains(what))
+    };
     asks("json") && !asks("text/html")
 }
 

@@ -42,7 +42,7 @@ impl Plugin for Waf {
     fn configure(config: Config) -> Result<Self, String> {
         let (default, routes) = config.judging()?;
         let status = config.status()?;
-        let loaded = load::load(&config)?;
+        let loaded = load::load(&config, &routes)?;
         let has_audit_log = config.audit_log.is_some();
         tell(&loaded, has_audit_log);
         Ok(Self { loaded, page: Page::new(config.page, status), default, routes, has_audit_log })
@@ -111,7 +111,9 @@ fn tell(loaded: &Loaded, has_audit_log: bool) {
     if let Some(path) = &loaded.engine.settings().audit_log
         && !has_audit_log
     {
-        log::warn(format!("SecAuditLog names {path}: to have it written, write audit_log = \"{path}\" in the plugin's config"));
+        log::warn(format!(
+            "SecAuditLog names {path}: to have it written, write audit_log = \"{path}\" in the plugin's config"
+        ));
     }
 }
 

@@ -1,13 +1,15 @@
 //! From the table to an engine.
 
+use std::collections::BTreeMap;
+
 use waf_engine::{
-    model::{Action, AuditEngine, Ctl, Entry, Phase, RuleSet},
-    seclang::Loader,
+    model::{Action, AuditEngine, Ctl, Entry, IdRange, Phase, RuleSet},
+    seclang::{Exception, Loader},
     transaction::Engine,
 };
 
 use crate::{
-    config::{Config, Inline, Mode, Source},
+    config::{Config, Except, Inline, Judging, Mode, Source},
     world::Disk,
 };
 
@@ -37,11 +39,11 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// Loads what `config` names.
+/// Loads what `config` names. `routes` says which set of exceptions each route has.
 ///
 /// # Errors
 /// Everything that is wrong with it, a line for each.
-pub fn load(config: &Config) -> Result<Loaded, String> {
+pub fn load(config: &Config, routes: &BTreeMap<String, Judging>) -> Result<Loaded, String> {
     let mut loader = Loader::new(&Disk);
     if config.mode != Some(Mode::Rules) {
         loader.text("portcullis", DEFAULTS.as_bytes());
@@ -59,6 +61,12 @@ pub fn load(config: &Config) -> Result<Loaded, String> {
             },
             Source::Inline(Inline { inline }) => loader.text("inline", inline.as_bytes()),
         };
+    }
+    for (name, route) in &config.routes {
+        let set = routes.get(name).and_then(|judging| judging.exceptions);
+        if let Some(set) = set {
+            loader.exceptions(&set.to_string(), &exceptions(name, &route.except)?);
+        }
     }
     let loaded = loader.finish().map_err(|problems| {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -85,6 +93,30 @@ impl Loaded {
     pub fn audits(&self) -> bool {
         self.engine.settings().audit_engine != AuditEngine::Off
     }
+}
+
+/// Those of a route, in the engine's words.
+fn exceptions(route: &str, except: &[Except]) -> Result<Vec<Exception>, String> {
+    let exception = |(at, except): (usize, &Except)| {
+        let rules = except.rules.iter().map(|text| {
+            range(text).ok_or_else(|| {
+                format!("routes.{route}.except[{at}].rules: {text:?} is no rule's id and no range of them; write \"942100\" or \"941000-941999\"")
+            })
+        });
+        Ok(Exception {
+            rules: rules.collect::<Result<_, String>>()?,
+            tags: except.tags.clone(),
+            target: except.target.clone(),
+            path: except.path.clone(),
+        })
+    };
+    except.iter().enumerate().map(exception).collect()
+}
+
+fn range(text: &str) -> Option<IdRange> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first <= last).then_some(IdRange { first, last })
 }
 
 fn phases(rules: &RuleSet) -> [bool; 5] {

@@ -17,6 +17,7 @@ mod redirect;
 mod routes;
 mod served;
 mod usage;
+mod waf;
 
 use crate::{
     Config,

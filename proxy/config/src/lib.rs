@@ -26,6 +26,7 @@ pub mod server;
 mod source;
 mod tree;
 pub mod units;
+pub mod waf;
 
 use std::collections::BTreeMap;
 

@@ -41,6 +41,11 @@ pub struct Plugin {
 }
 
 impl Plugin {
+    /// Whether it is the WAF that comes with portcullis, which routes may have a table for.
+    pub fn is_waf(&self) -> bool {
+        self.module == Module::Builtin("waf".to_owned())
+    }
+
     /// The table that a route's use of this plugin works with: the keys that the route gives replace the plugin's own, whole.
     pub fn config_for(&self, used: &Use) -> Map<String, Value> {
         let mut config = self.config.clone();

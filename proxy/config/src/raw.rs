@@ -24,6 +24,7 @@ mod route;
 mod table;
 mod text;
 mod unit;
+mod waf;
 
 pub(crate) use action::{Fixed, HeaderEdits, Pattern, Redirection, ReplacePrefix, Rewriting, Share};
 pub(crate) use backend::Backend;
@@ -40,6 +41,7 @@ pub(crate) use process::{Log, Server};
 pub(crate) use route::{Route, ValuePattern};
 pub(crate) use table::Read;
 pub(crate) use text::written;
+pub(crate) use waf::{Except, Tag};
 
 table::table! {
     /// The configuration of portcullis.

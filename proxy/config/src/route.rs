@@ -19,6 +19,7 @@ use crate::{
     names::{BackendName, ListenerName, RouteName},
     network::Networks,
     plugin::Use,
+    waf::Waf,
 };
 
 /// A match and what is done.
@@ -40,6 +41,8 @@ pub struct Route {
     pub edits: Edits,
     /// The chain: plugins in the order in which they see a request, each at most once. They see the response in the reverse order.
     pub plugins: Vec<Use>,
+    /// What the WAF among them does differently here.
+    pub waf: Option<Waf>,
 }
 
 /// All predicates must hold; an empty list holds always.

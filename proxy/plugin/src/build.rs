@@ -453,7 +453,7 @@ async fn configure(
         BuildError(format!("configuring it failed: {}{refused}{inside}", failure::reason(&error)))
     })?;
     let declared =
-        answer.map_err(|refused| BuildError(format!("it refuses its configuration: {}", one_line(&refused))))?;
+        answer.map_err(|refused| BuildError(format!("it refuses its configuration: {}", some_lines(&refused))))?;
     let declaration = declaration(&declared)?;
     let (context, _) = match instrumented {
         Ok(instrumented) => instrumented,
@@ -509,8 +509,33 @@ fn said(error: &wasmtime::Error) -> String {
     one_line(&format!("{error:#}"))
 }
 
+/// A guest's report of mistakes: a line for each, not too many and not too long.
+fn some_lines(text: &str) -> String {
+    const LINES: usize = 20;
+    let lines: Vec<_> = text.lines().map(one_line).filter(|line| !line.is_empty()).collect();
+    let more = lines.len().saturating_sub(LINES);
+    let mut report = lines[..lines.len() - more].join("\n  ");
+    if more > 0 {
+        report.push_str(&format!("\n  and {more} more"));
+    }
+    report
+}
+
 /// What a guest or a compiler says may have many lines, and no end.
 fn one_line(text: &str) -> String {
     let text = &text[..text.floor_char_boundary(1000)];
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_a_line_for_each_mistake_and_an_end() {
+        assert_eq!(some_lines("one\n\n two  words \n"), "one\n  two words");
+        let many = "x\n".repeat(1000);
+        assert!(some_lines(&many).ends_with("\n  and 980 more"), "{}", some_lines(&many));
+        assert_eq!(some_lines(&"y".repeat(5000)).len(), 1000);
+    }
 }

@@ -51,6 +51,15 @@ impl Inspection {
         Some(grants_line(asked))
     }
 
+    /// The same for one that is part of the executable, which has some of them without a grant.
+    pub fn grants_line_of_own(&self) -> Option<String> {
+        let takes =
+            |import: &&str| ["http", "files", "journal"].contains(import) && !self.is_granted_by_its_table(import);
+        let asked = self.imports.iter().map(String::as_str).filter(takes);
+        asked.clone().next()?;
+        Some(grants_line(asked))
+    }
+
     /// Whether its manifest declares keys of its table that stand for the grant of this import.
     pub(crate) fn is_granted_by_its_table(&self, import: &str) -> bool {
         let declares = |which: fn(&Manifest) -> bool| self.manifest.as_ref().is_some_and(which);

@@ -217,7 +217,7 @@ async fn serve(
         Box::pin(serve_http2(Rc::new(connection), io)).await;
     } else {
         let rules = Arc::new(guard::Rules::new(&connection.listener.config.limits));
-        let (mut io, guard) = Guard::new(io, rules, false);
+        let (mut io, guard) = Guard::new(io, rules);
         io.begun_at(since);
         connection.guard = Some(guard);
         Box::pin(serve_http1(Rc::new(connection), io)).await;
@@ -374,11 +374,13 @@ async fn serve_http1(connection: Rc<ClientConnection>, io: Guard<ClientIo>) {
         exchange::run(served.clone(), request, admitted)
     });
     let limits = &connection.listener.config.limits;
+    // A target that is encoded may be three times as long as it was sent.
+    let head_max = (limits.header_bytes.bytes() + 2 * limits.target_length.bytes()) as usize;
     // Without `pipeline_flush`: with it hyper buffers a response without bound for a client that reads slowly.
     let serving = http1::Builder::new()
         .max_headers(limits.header_count.max(1))
-        .max_header_size((limits.header_bytes.bytes() as usize).max(1024))
-        .max_buf_size(HTTP1_BUFFER.max(limits.header_bytes.bytes() as usize + 1024))
+        .max_header_size(head_max.max(1024))
+        .max_buf_size(HTTP1_BUFFER.max(head_max + 1024))
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut serving = pin!(serving);

@@ -15,13 +15,15 @@ use crate::{
     forward,
     http::{
         forwarded::Origin,
-        guard::{self, RefusalKind},
+        guard,
         hop::{self, Hop},
-        path, target,
+        path,
+        raw::{self, RawTarget},
+        target,
     },
     plugins::{self, Chain},
     record::{ExchangeKind, Predicate, Record},
-    respond,
+    refused, respond,
     route::Query,
     snapshot::{Action, RouteState},
     tape::Tape,
@@ -108,7 +110,9 @@ pub struct Exchange<'a> {
     pub close: bool,
     /// Whether the client asks to switch protocols.
     pub upgrade: bool,
-    refusal: Option<Box<crate::http::guard::Refusal>>,
+    refusal: Option<Box<guard::Refusal>>,
+    /// The target as sent, where it had to be encoded.
+    raw_target: Option<Box<RawTarget>>,
 }
 
 /// A request that was let in: what routing looks at.
@@ -126,10 +130,11 @@ impl<'a> Exchange<'a> {
         request: &Request<Incoming>,
         admitted: Option<guard::Admitted>,
     ) -> Self {
-        let (mut refusal, mut upgrade, mut in_flight, mut begun) = (None, false, None, None);
+        let (mut refusal, mut raw_target, mut upgrade, mut in_flight, mut begun) = (None, None, false, None, None);
         if let Some(admitted) = admitted {
             begun = Some(admitted.complete_at.into_std());
             refusal = admitted.refusal;
+            raw_target = admitted.raw_target;
             upgrade = admitted.upgrade;
             in_flight = Some(admitted.in_flight);
         }
@@ -141,7 +146,10 @@ impl<'a> Exchange<'a> {
             record.target = refusal.target.clone();
         } else {
             record.method = request.method().as_str().into();
-            record.target = target_of(request.uri());
+            record.target = match &raw_target {
+                Some(raw) => clip_text(raw.whole(), TARGET_KEPT),
+                None => target_of(request.uri()),
+            };
             record.version = version_name(request.version());
             record.user_agent = request.headers().get(header::USER_AGENT).map(|value| clip(value, 256));
         }
@@ -150,26 +158,54 @@ impl<'a> Exchange<'a> {
             flight.sentence.deadline.set(Some(deadline));
         }
         flight.record.id = request_id(request.headers().get(&REQUEST_ID));
-        Self { connection, snapshot, flight, close: refusal.is_some(), upgrade, refusal }
+        Self { connection, snapshot, flight, close: refusal.is_some(), upgrade, refusal, raw_target }
     }
 
     /// The way of an exchange: admit, route, plugins, forward, plugins, answer.
     async fn serve(&mut self, request: Request<Incoming>) -> Result<Answer, Error> {
-        self.refused()?;
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refused::by_guard(self, *refusal).await);
+        }
         let (mut parts, body) = request.into_parts();
-        let uri = std::mem::take(&mut parts.uri);
-        let admitted = self.admit(&parts, &uri)?;
+        let uri = self.encoded(std::mem::take(&mut parts.uri));
+        let admitted = match self.admit(&parts, &uri) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                let raw = self.raw_target.take();
+                let target = raw.as_ref().map_or_else(|| path_of(&uri).into(), |raw| raw.path_and_query());
+                let authority = uri.authority().map(|authority| authority.as_str());
+                refused::at_door(self, &parts, authority, &target).await;
+                return Err(error);
+            }
+        };
         let (route, origin) = self.route(&parts, &admitted)?;
         let upload = self.receive(&body)?;
         if let Some(tape) = self.connection.worker.shared.recorder.tape(&route.name, &parts, &uri) {
             self.record_on(tape, &upload);
         }
-        let Some(chain) = self.chain(route, &origin) else {
+        let Some(chain) = self.chain(route, &route.chain, &origin) else {
             let body = RequestBody::of(body, &upload);
             return self.act(parts, &uri, &uri, &admitted, route, &origin, body, upload).await;
         };
         // Boxed: what waits for plugins is large, and exchanges without them would carry the room for it.
         Box::pin(self.through(chain, parts, &uri, &admitted, route, &origin, body, upload)).await
+    }
+
+    /// The target as a URI, in the form that routes and backends read. The guard has encoded it in HTTP/1; the h2 crate lets in
+    /// what its URIs hold, which is more than RFC 3986 does.
+    fn encoded(&mut self, uri: Uri) -> Uri {
+        let target = path_of(&uri);
+        if self.connection.guard.is_some() || !matches!(raw::unencoded(target.as_bytes()), Ok(1..)) {
+            return uri;
+        }
+        let mut encoded = Vec::with_capacity(target.len() + 16);
+        raw::encode(target.as_bytes(), &mut encoded);
+        let Ok(encoded) = PathAndQuery::from_maybe_shared(bytes::Bytes::from(encoded)) else { return uri };
+        self.raw_target = Some(Box::new(RawTarget::new(target.as_bytes(), 0)));
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(encoded);
+        // Only the path and query are others, so it stays one.
+        Uri::from_parts(parts).unwrap_or(uri)
     }
 
     /// The same way, with plugins on it.
@@ -187,7 +223,9 @@ impl<'a> Exchange<'a> {
     ) -> Result<Answer, Error> {
         let sentence = self.flight.sentence.clone();
         let method = parts.method.clone();
-        let inward = plugins::inward(&chain, &mut parts, uri, origin.https, &upload, body);
+        let raw = self.raw_target.take();
+        let raw = raw.as_ref().map(|raw| raw.path_and_query());
+        let inward = plugins::inward(&chain, &mut parts, uri, raw.as_deref(), origin.https, &upload, body);
         let (body, edited) = match until_stopped(&sentence, &upload, inward).await? {
             Ok(passed) => passed,
             Err(stop) => {
@@ -224,9 +262,9 @@ impl<'a> Exchange<'a> {
         self.flight.tape = Some(tape);
     }
 
-    /// The route's plugins in this exchange; `None` where it has none.
-    fn chain(&mut self, route: &RouteState, origin: &Origin) -> Option<Rc<Chain>> {
-        if route.chain.is_empty() {
+    /// Those plugins of the route in this exchange that are at `positions`; `None` where there are none.
+    pub fn chain(&mut self, route: &RouteState, positions: &[usize], origin: &Origin) -> Option<Rc<Chain>> {
+        if positions.is_empty() {
             return None;
         }
         let record = &*self.flight.record;
@@ -240,7 +278,7 @@ impl<'a> Exchange<'a> {
             route: route.name.clone(),
             request_id: record.id.clone(),
         };
-        let locals = route.chain.iter().map(|&position| &self.snapshot.locals[position]);
+        let locals = positions.iter().map(|&position| (position, &self.snapshot.locals[position]));
         let chain = Chain::begin(locals, self.flight.sentence.clone(), facts);
         self.flight.chain = Some(chain.clone());
         Some(chain)
@@ -281,19 +319,6 @@ impl<'a> Exchange<'a> {
             tape.response_head(response.status(), response.headers(), Some(response.body()));
         }
         answer
-    }
-
-    /// What the guard refused before hyper saw it.
-    fn refused(&mut self) -> Result<(), Error> {
-        let Some(refusal) = self.refusal.take() else { return Ok(()) };
-        let counters = &self.connection.worker.counters;
-        match refusal.kind {
-            RefusalKind::TargetLength => counters.targets_too_long.up(),
-            RefusalKind::HeaderBytes | RefusalKind::HeaderCount => counters.heads_too_large.up(),
-            RefusalKind::HeaderTime => counters.requests_slow.up(),
-            _ => counters.requests_malformed.up(),
-        }
-        Err(Error::client(Kind::HttpRequestError, refusal.status, refusal.reason))
     }
 
     /// Framing was checked by the guard (HTTP/1) or by hyper (HTTP/2); here: host, target, sizes.
@@ -479,17 +504,27 @@ pub fn new_id() -> Box<str> {
     id.into_boxed_str()
 }
 
+/// Bytes of a target that are kept in its record.
+const TARGET_KEPT: usize = 2048;
+
 /// The target as sent (for HTTP/2: path and query), cut at 2 KiB.
 fn target_of(uri: &Uri) -> Box<str> {
-    const KEPT: usize = 2048;
     match uri.path_and_query() {
-        Some(target) if uri.authority().is_none() || target.as_str().len() <= KEPT => {
-            let target = target.as_str();
-            // A `Uri` is ASCII, so every place is a character's.
-            target[..target.len().min(KEPT)].into()
+        Some(target) if uri.authority().is_none() || target.as_str().len() <= TARGET_KEPT => {
+            clip_text(target.as_str(), TARGET_KEPT)
         }
-        _ => uri.to_string().chars().take(KEPT).collect(),
+        _ => clip_text(&uri.to_string(), TARGET_KEPT),
     }
+}
+
+/// Path and query.
+fn path_of(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", PathAndQuery::as_str)
+}
+
+/// Text cut at `limit` bytes, between characters.
+fn clip_text(text: &str, limit: usize) -> Box<str> {
+    text[..text.floor_char_boundary(limit)].into()
 }
 
 fn version_name(version: http::Version) -> &'static str {

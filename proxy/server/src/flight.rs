@@ -286,12 +286,11 @@ impl Drop for Flight {
                     worker.counters.plugin_decisions.up();
                 }
                 record.plugins = chain.parts();
-                let (view, route) = (&self.sentence.view, self.sentence.route.get());
-                let positions = route.map_or(&[][..], |route| &view.routes[route].chain);
-                for (part, &position) in record.plugins.iter().zip(positions) {
+                let view = &self.sentence.view;
+                for (part, position) in record.plugins.iter().zip(chain.positions()) {
                     view.spent[position].add(worker.index, &part.costs);
                 }
-                last_words(worker, chain, &record, view, positions);
+                last_words(worker, chain, &record, view);
             }
             if let Some(tape) = self.tape.take() {
                 tape.finish(&record);

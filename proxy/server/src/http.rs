@@ -7,4 +7,5 @@ pub mod forwarded;
 pub mod guard;
 pub mod hop;
 pub mod path;
+pub mod raw;
 pub mod target;

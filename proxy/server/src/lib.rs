@@ -28,6 +28,7 @@ pub mod net;
 mod plugins;
 mod process;
 pub mod record;
+mod refused;
 mod reload;
 mod respond;
 pub mod route;

@@ -20,7 +20,7 @@ mod status;
 pub use self::{
     build::{Built, build},
     chain::{Chain, Stop},
-    inward::inward,
+    inward::{inward, show},
     last_words::last_words,
     outbound::{QUEUE, serve as serve_outbound},
     outward::{outward, stopped},

@@ -147,6 +147,8 @@ pub struct RouteState {
     pub edits: Option<Edits>,
     /// The plugins on the way, in order: positions in [`Snapshot::plugins`].
     pub chain: Box<[usize]>,
+    /// Those of them that judge requests, and are shown the refused ones too.
+    pub judges: Box<[usize]>,
     /// Set once the route is gone: when its exchanges must have ended. Shared by every generation that has the route.
     pub drain: Arc<OnceLock<Instant>>,
 }

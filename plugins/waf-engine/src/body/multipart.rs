@@ -49,7 +49,7 @@ pub struct Part {
     pub extended_filename: Slice,
     /// Without the line end before the boundary: `FILES_TMP_CONTENT`, its length `FILES_SIZES`.
     pub content: Slice,
-    /// Has a file name. The others are arguments.
+    /// Has a file name. The others are arguments, and so are those that have an extended one only.
     pub file: bool,
 }
 
@@ -275,9 +275,10 @@ impl<'a> Reader<'a> {
         }
         draft.part.content = Slice::input(draft.content.0, draft.content.1);
         self.parsed.multipart.parts.push(draft.part);
-        if draft.part.file {
+        if !draft.part.filename.is_empty() {
             return;
         }
+        // Also with `filename*` alone: a backend that does not know it takes the part for a field (RFC 7578, section 4.2).
         self.no_files += draft.part.content.len() as u64;
         if self.parsed.arguments.len() < self.limits.arguments {
             self.parsed.arguments.push(Pair { name: draft.part.name, value: draft.part.content });

@@ -126,7 +126,7 @@ fn luhn(from_last: impl Iterator<Item = u32>) -> bool {
     let sum = from_last.fold(0, |sum, digit| {
         let doubled = if digit > 4 { 2 * digit - 9 } else { 2 * digit };
         count += 1;
-        (sum + if count % 2 == 0 { doubled } else { digit }) % 10
+        (sum + if count.is_multiple_of(2) { doubled } else { digit }) % 10
     });
     count > 0 && sum == 0
 }

@@ -304,6 +304,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    /// Words and numbers of SQL written together, and pieces of markup without its signs.
+    #[test]
+    fn injections_have_what_they_need(
+        value in prop::collection::vec(
+            prop::sample::select(vec![
+                "0b01", "0x1f", "2", "1e5", "1f", "1d", "union", "SELECT", "or", "and", "like", "is", "not", "null", "case", "in", "having",
+                "order", "exec", "sleep", "x", "b", "n", "q", "u", "_", "a", "div", "between", "insert", "into", "if", "all", "on", "error",
+                "script", "javascript:", "é", "\u{c0}\u{80}", " ", ">", "'", "\"", "`", "/", "-", "!--", "style", "href", "\0",
+            ]),
+            0..8,
+        )
+    ) {
+        let value = value.concat();
+        for name in ["detectSQLi", "detectXSS"] {
+            let operator = make(name, "");
+            let needs = operator.needs();
+            if !holds(&needs, value.as_bytes()) {
+                prop_assert_eq!(find(&operator, value.as_bytes()), None, "{}", name);
+            }
+        }
+    }
+}
+
 #[test]
 fn nothing_takes_more_than_linear_time() {
     let units: &[&[u8]] = &[

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{syntax::*, *};
+use crate::{bytes::ByteSet, needs::Clause};
 
 /// `PCRE2_DOLLAR_ENDONLY | PCRE2_DOTALL`.
 const FLAGS: u32 = 0x10 | 0x20;
@@ -88,7 +89,7 @@ pub(in crate::pattern) fn shared() -> Option<PathBuf> {
 }
 
 /// Every pattern of the rule files there are, with its file and line; says what there is not.
-pub(in crate::pattern) fn crs() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn crs() -> Vec<(String, Vec<u8>)> {
     let mut folders = vec![PathBuf::from("/usr/share/modsecurity-crs/rules")];
     folders.extend(shared().map(|shared| shared.join("waf/crs-v4.28.0/rules")));
     if folders.len() < 2 {
@@ -201,6 +202,18 @@ fn show(groups: &Groups) -> String {
     text
 }
 
+/// Whether a value has what is needed.
+fn fulfilled(needs: &Needs, value: &[u8]) -> bool {
+    let lower = value.to_ascii_lowercase();
+    value.len() >= needs.length
+        && needs.clauses.iter().all(|clause| match clause {
+            Clause::Bytes(set) => set.meets(&ByteSet::of(value)),
+            Clause::Literals(all) => {
+                all.iter().any(|literal| lower.windows(literal.len()).any(|part| part == &**literal))
+            }
+        })
+}
+
 /// Whether a repetition can have rounds that take nothing: where those are counted differs between the engines.
 fn empty_rounds(node: &Node) -> bool {
     match node {
@@ -250,7 +263,10 @@ fn compare(named: &[(String, Vec<u8>)], values: impl Fn(usize, &Node) -> Vec<Vec
         for (value, answer) in values.iter().zip(answers) {
             let mut groups = Groups::default();
             let ours = match pattern.groups(value, &mut groups) {
-                Ok(true) => show(&groups),
+                Ok(true) => {
+                    assert!(fulfilled(&pattern.needs(), value), "{name}: `{text}` on \"{}\"", value.escape_ascii());
+                    show(&groups)
+                }
                 Ok(false) => "-".into(),
                 Err(LimitExceeded) => "limit".into(),
             };
@@ -386,4 +402,70 @@ fn invented_patterns_find_what_pcre_finds() {
     };
     eprintln!("{count} patterns, {matches} matches");
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Ordinary values, none of which is an attack.
+pub(crate) const ORDINARY: &[&str] = &[
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "gzip, deflate, br",
+    "en-US,en;q=0.5",
+    "www.example.com",
+    "keep-alive",
+    "/products/shoes/red-sneaker.html",
+    "id",
+    "page",
+    "42",
+    "red running shoes",
+    "anna.muster@example.com",
+    "2026-11-21T17:03:00Z",
+    "session=0af7651916cd43dd8448eb211c80319c; theme=dark",
+    "https://www.example.com/cart?step=2&from=search",
+    "GET",
+    "HTTP/1.1",
+    "/search?q=red+shoes&sort=price&page=2",
+    "application/json",
+    "The quick brown fox jumps over the lazy dog. It was a nice day, and we went home at 5 o'clock.",
+    "a7f3c1e0-9b1d-4f0e-8f43-2b1f2a1f7c11",
+    "no-cache",
+    "\"Chromium\";v=\"126\", \"Not.A/Brand\";v=\"24\"",
+    "?0",
+    "document",
+];
+
+/// `cargo test needs_report -- --ignored --nocapture`: how well the needs choose, pattern by pattern.
+#[test]
+#[ignore = "a report for reading"]
+fn needs_report() {
+    let mut without = 0;
+    let (mut passed, mut asked) = (0, 0);
+    let named = crs();
+    for (name, source) in &named {
+        let needs = Pattern::new(source, OPTIONS).unwrap().needs();
+        let count = ORDINARY.iter().filter(|value| fulfilled(&needs, value.as_bytes())).count();
+        passed += count;
+        asked += ORDINARY.len();
+        without += usize::from(needs.clauses.is_empty());
+        let clauses: Vec<String> = needs
+            .clauses
+            .iter()
+            .map(|clause| match clause {
+                Clause::Bytes(set) => format!("[{}]", set.iter().collect::<Vec<u8>>().escape_ascii()),
+                Clause::Literals(all) => {
+                    let text =
+                        all.iter().map(|literal| literal.escape_ascii().to_string()).collect::<Vec<_>>().join(" ");
+                    format!("{}: {}", all.len(), &text[..text.len().min(200)])
+                }
+            })
+            .collect();
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let text = String::from_utf8_lossy(&source[..source.len().min(100)]);
+        println!(
+            "{count:2} of {} pass, {} or more bytes, {file} `{text}`\n     {}",
+            ORDINARY.len(),
+            needs.length,
+            clauses.join("\n     ")
+        );
+    }
+    println!("{} patterns, {without} without clauses; {passed} of {asked} questions remain", named.len());
 }

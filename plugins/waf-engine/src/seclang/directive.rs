@@ -162,7 +162,7 @@ const DIRECTIVES: &[(&str, Kind)] = &[
     ("SecUploadDir", Kind::Inert(NO_FILES)),
     ("SecUploadFileLimit", Kind::Setting),
     ("SecUploadFileMode", Kind::Inert(NO_FILES)),
-    ("SecUploadKeepFiles", Kind::Inert(NO_FILES)),
+    ("SecUploadKeepFiles", Kind::Setting),
     ("SecWebAppId", Kind::Setting),
     ("SecWriteStateLimit", Kind::OffOnly(CONNECTIONS)),
     ("SecXmlExternalEntity", Kind::OffOnly("a document may not make the proxy read other documents")),

@@ -9,7 +9,7 @@ use crate::model::IdRange;
 pub const FIRST_ID: u64 = 4_290_000_000;
 
 /// The variable of `TX` that holds the name of the route.
-pub const ROUTE: &str = "portcullis_route";
+pub const ROUTE: &str = crate::transaction::ROUTE;
 
 /// What is not to be looked at on a route.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

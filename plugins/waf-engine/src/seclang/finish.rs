@@ -149,7 +149,7 @@ impl Maker<'_> {
                     }
                 },
             };
-            if condition.is_some() && link.targets.iter().all(|target| target.excluded) {
+            if !link.targets.is_empty() && link.targets.iter().all(|target| target.excluded) {
                 report.note(
                     &link.location,
                     NoteKind::Suspicious,
@@ -213,11 +213,11 @@ impl Sum {
 /// rule that has neither passes, whatever the default of its phase.
 fn disruptive(chain: &Chain, default: Option<&rule::Default>) -> Disruptive {
     let items = || chain.links.iter().flat_map(|link| &link.items);
-    let written = items().filter_map(|item| match item {
+    let mut written = items().filter_map(|item| match item {
         Item::Disruptive(disruptive) => Some(disruptive),
         _ => None,
     });
-    if let Some(disruptive) = written.last() {
+    if let Some(disruptive) = written.next_back() {
         return disruptive.clone();
     }
     match default {
@@ -260,7 +260,14 @@ pub(super) fn check_references(entries: &[model::Entry], report: &mut Report) {
             }
         }
     }
-    let present = |ranges: &[IdRange]| ranges.iter().all(|range| ids.range(range.first..=range.last).next().is_some());
+    let missing = |ranges: &[IdRange]| {
+        let missing = ranges.iter().find(|range| ids.range(range.first..=range.last).next().is_none())?;
+        Some(match missing.first == missing.last {
+            true => format!("there is no rule {}", missing.first),
+            false => format!("there is no rule from {} to {}", missing.first, missing.last),
+        })
+    };
+    let untagged = |tag: &str| (!tags.contains(tag)).then(|| format!("no rule has the tag {}", clip(tag)));
     for entry in entries {
         let model::Entry::Rule(rule) = entry else { continue };
         if let Some(Skip::After(name)) = &rule.skip
@@ -268,33 +275,24 @@ pub(super) fn check_references(entries: &[model::Entry], report: &mut Report) {
             && !name.parse().is_ok_and(|id| ids.contains(&id))
             && let Some(head) = rule.links.first()
         {
-            report.note(
-                &head.location,
-                NoteKind::Suspicious,
-                format!(
-                    "rule {}: there is no marker or rule {name} to skip to: all that follows in its phase is skipped",
-                    rule.id
-                ),
+            let text = format!(
+                "rule {}: there is no marker or rule {name} to skip to: the rest of its phase is skipped",
+                rule.id
             );
+            report.note(&head.location, NoteKind::Suspicious, text);
         }
         for link in &rule.links {
             for action in &link.actions {
                 let Action::Ctl(ctl) = action else { continue };
-                let (what, found) = match ctl {
-                    Ctl::RuleRemoveById(ranges) => ("ctl:ruleRemoveById", present(ranges)),
-                    Ctl::RuleRemoveTargetById { rules, .. } => ("ctl:ruleRemoveTargetById", present(rules)),
-                    Ctl::RuleRemoveTargetByTag { tag, .. } => ("ctl:ruleRemoveTargetByTag", tags.contains(&**tag)),
-                    Ctl::RuleRemoveByTag(tag) => {
-                        ("ctl:ruleRemoveByTag", tag.as_literal().is_none_or(|tag| tags.contains(tag)))
-                    }
-                    _ => continue,
+                let missing = match ctl {
+                    Ctl::RuleRemoveById(rules) | Ctl::RuleRemoveTargetById { rules, .. } => missing(rules),
+                    Ctl::RuleRemoveTargetByTag { tag, .. } => untagged(tag),
+                    Ctl::RuleRemoveByTag(tag) => tag.as_literal().and_then(untagged),
+                    _ => None,
                 };
-                if !found {
-                    report.note(
-                        &link.location,
-                        NoteKind::NothingChanged,
-                        format!("{what} of rule {} names rules that are not loaded: it removes nothing", rule.id),
-                    );
+                if let Some(why) = missing {
+                    let text = format!("an exclusion of rule {} removes nothing: {why}", rule.id);
+                    report.note(&link.location, NoteKind::NothingChanged, text);
                 }
             }
         }

@@ -21,29 +21,50 @@ const MOST_DATA: usize = 32 << 20;
 pub(super) struct Budget {
     text: usize,
     files: usize,
+    /// More was asked for: all that follows would be incomplete.
+    spent: bool,
     /// The files that are being read, outermost first.
     open: Vec<Arc<str>>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { text: MOST_TEXT, files: MOST_FILES, open: Vec::new() }
+        Self { text: MOST_TEXT, files: MOST_FILES, spent: false, open: Vec::new() }
     }
 }
 
 impl Budget {
     /// Accounts for text.
     pub fn take(&mut self, length: usize) -> Result<(), String> {
-        self.text = self.text.checked_sub(length).ok_or_else(|| {
-            self.text = 0;
-            format!("the rule files are larger than {} MiB together", MOST_TEXT >> 20)
-        })?;
-        Ok(())
+        match self.text.checked_sub(length) {
+            Some(left) => {
+                self.text = left;
+                Ok(())
+            }
+            None => {
+                self.spent = true;
+                Err(format!("the rule files are larger than {} MiB together", MOST_TEXT >> 20))
+            }
+        }
     }
 
+    /// Whether reading ends here.
+    pub fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// Accounts for a file.
     fn file(&mut self) -> Result<(), String> {
-        self.files = self.files.checked_sub(1).ok_or_else(|| format!("more than {MOST_FILES} files are included"))?;
-        Ok(())
+        match self.files.checked_sub(1) {
+            Some(left) => {
+                self.files = left;
+                Ok(())
+            }
+            None => {
+                self.spent = true;
+                Err(format!("more than {MOST_FILES} files are included"))
+            }
+        }
     }
 }
 
@@ -63,6 +84,9 @@ impl Loader<'_> {
             return Err(format!("no file matches {pattern}: correct it, or write IncludeOptional"));
         }
         for path in paths {
+            if self.budget.is_spent() {
+                break;
+            }
             match self.one(&path) {
                 Ok(()) => {}
                 Err(Failed::Missing(why)) => {

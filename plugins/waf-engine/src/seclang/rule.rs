@@ -122,7 +122,7 @@ impl Draft {
     /// `SecRule` (with variables and an operator) or `SecAction`.
     pub fn rule(&mut self, words: Words<'_>, has_condition: bool, place: &Place<'_>, report: &mut Report) {
         let mut mistakes = Vec::new();
-        let link = link(words, has_condition, place, &mut mistakes);
+        let link = link(words, has_condition, place, &mut mistakes, report);
         let broken = !mistakes.is_empty();
         for mistake in mistakes {
             report.mistake(&place.location.file, place.line, mistake);
@@ -216,24 +216,37 @@ impl Draft {
 
     /// `SecMarker`.
     pub fn marker(&mut self, name: &str, location: &Location, report: &mut Report) {
-        self.end_chain("a SecMarker", report);
+        if let Some(chain) = self.cut_chain()
+            && let Some(last) = chain.links.last()
+        {
+            let text = "the rule says chain, but a SecMarker comes instead of a rule: write the next rule of the chain, or take chain away";
+            report.at(&last.location, "chain", text);
+        }
         if !self.is_full(location, report) {
             self.entries.push(Entry::Marker(name.into()));
         }
     }
 
-    /// Complains when the last rule says `chain`, and no rule follows.
-    pub fn end_chain(&mut self, instead: &str, report: &mut Report) {
-        if std::mem::take(&mut self.open) == Open::Chain
-            && let Some(Entry::Chain(chain)) = self.entries.last()
-            && let Some(last) = chain.links.last()
-        {
-            report.at(
-                &last.location,
-                "chain",
-                format!("the rule says chain, but {instead} comes instead of a rule: write the next rule of the chain, or take chain away"),
-            );
+    /// The last rule if it says `chain`, and what comes now is no rule.
+    fn cut_chain(&mut self) -> Option<&mut Chain> {
+        if std::mem::take(&mut self.open) != Open::Chain {
+            return None;
         }
+        match self.entries.last_mut() {
+            Some(Entry::Chain(chain)) => Some(chain),
+            _ => None,
+        }
+    }
+
+    /// All files are read. A chain whose next rule is missing loads, as in libmodsecurity, and never matches as a whole.
+    pub fn end(&mut self, report: &mut Report) {
+        let Some(chain) = self.cut_chain() else { return };
+        let Some(location) = chain.links.last().map(|last| last.location.clone()) else { return };
+        let text = format!("rule {} says chain, but no rule follows: it never matches as a whole", chain.id);
+        report.note(&location, NoteKind::Suspicious, text);
+        let condition =
+            Condition { negated: false, name: "noMatch".into(), argument: "".into(), folder: Arc::from("") };
+        chain.links.push(Link { location, targets: Vec::new(), condition: Some(condition), items: Vec::new() });
     }
 
     /// `SecDefaultAction`.
@@ -291,7 +304,13 @@ impl Draft {
 }
 
 /// Reads the words of a rule. `None` where not even its actions can be told.
-fn link(mut words: Words<'_>, has_condition: bool, place: &Place<'_>, mistakes: &mut Vec<Mistake>) -> Option<Link> {
+fn link(
+    mut words: Words<'_>,
+    has_condition: bool,
+    place: &Place<'_>,
+    mistakes: &mut Vec<Mistake>,
+    report: &mut Report,
+) -> Option<Link> {
     let mut link = Link { location: place.location.clone(), targets: Vec::new(), condition: None, items: Vec::new() };
     if has_condition {
         let variables = words.next_targets().map_err(|mistake| mistakes.push(mistake)).ok()?;
@@ -306,7 +325,12 @@ fn link(mut words: Words<'_>, has_condition: bool, place: &Place<'_>, mistakes: 
         link.condition = condition(operator, place, mistakes);
     }
     if !words.is_empty() {
-        let actions = words.next().map_err(|mistake| mistakes.push(mistake)).ok()??;
+        let (actions, unclosed) = words.next_unclosed().map_err(|mistake| mistakes.push(mistake)).ok()??;
+        if unclosed {
+            // libmodsecurity takes them so, and so do rule sets that were only ever tried there.
+            let text = "the actions have no closing \": what stands up to the end of the line was taken for them";
+            report.note(&place.location, NoteKind::Suspicious, text);
+        }
         link.items = action::list(actions, mistakes);
     } else if !has_condition {
         mistakes.push(Mistake::whole("a SecAction has actions: SecAction \"id:1,phase:1,pass,...\""));

@@ -60,16 +60,20 @@ pub(super) fn apply(
         "SecRequestBodyAccess" => settings.request_body_access = switch(value)?,
         "SecRequestBodyLimit" => settings.request_body_limit = bytes(value)?,
         "SecRequestBodyNoFilesLimit" => settings.request_body_no_files_limit = bytes(value)?,
-        "SecRequestBodyLimitAction" => settings.request_body_limit_action = limit_action(value)?,
+        "SecRequestBodyLimitAction" => settings.request_body_limit_action = Some(limit_action(value)?),
         "SecRequestBodyJsonDepthLimit" => settings.request_body_json_depth_limit = count(value)?,
         "SecArgumentsLimit" => settings.arguments_limit = count(value)?,
         "SecArgumentSeparator" => settings.argument_separator = character(value)?,
         "SecCookieV0Separator" => settings.cookie_separator = character(value)?,
         "SecCookieFormat" => cookie_format(value)?,
+        // Nothing is kept; but files count only where they would be.
+        "SecUploadKeepFiles" => {
+            settings.upload_keep_files = value.text.eq_ignore_ascii_case("relevantonly") || switch(value)?;
+        }
         "SecUploadFileLimit" => settings.upload_file_limit = count(value)?,
         "SecResponseBodyAccess" => settings.response_body_access = switch(value)?,
         "SecResponseBodyLimit" => settings.response_body_limit = bytes(value)?,
-        "SecResponseBodyLimitAction" => settings.response_body_limit_action = limit_action(value)?,
+        "SecResponseBodyLimitAction" => settings.response_body_limit_action = Some(limit_action(value)?),
         "SecAuditEngine" => settings.audit_engine = audit_engine(value)?,
         "SecAuditLog" => settings.audit_log = Some(first.text().as_ref().into()),
         "SecAuditLogParts" => settings.audit_parts = parts(value)?,
@@ -143,8 +147,12 @@ fn cookie_format(value: Span<'_>) -> Result<(), Mistake> {
 }
 
 fn mime_type(word: &Word<'_>, settings: &mut Settings) -> Result<(), Mistake> {
-    // One word in quotes may hold several.
+    // One word in quotes may hold several, and parameters, which make no difference.
+    let mut parameter = false;
     for part in word.span.text.split_ascii_whitespace() {
+        if std::mem::replace(&mut parameter, part.ends_with(';')) {
+            continue;
+        }
         let essence = part.split(';').next().unwrap_or(part).trim().to_ascii_lowercase();
         if !essence.contains('/') && essence != "(null)" {
             return Err(word.mistake(format!("{} is not a MIME type: write for example text/html", clip(part))));

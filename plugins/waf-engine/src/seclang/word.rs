@@ -89,7 +89,16 @@ impl<'a> Words<'a> {
         Ok(Some(self.take(inside.to(end), end + 2, Some(first))))
     }
 
-    /// The variables of a rule: bare, but a selector in single quotes may contain blanks.
+    /// The next word, and whether it lacks its closing quote: then it is all that is left of the line.
+    pub fn next_unclosed(&mut self) -> Result<Option<(Word<'a>, bool)>, Mistake> {
+        let rest = self.rest;
+        if rest.text.starts_with('"') && closing(&rest.text[1..], '"').is_none() {
+            return Ok(Some((self.take(rest.from(1), rest.text.len(), Some('"')), true)));
+        }
+        self.next().map(|word| word.map(|word| (word, false)))
+    }
+
+    /// As [`next`](Self::next), for what may be variables: bare, but a selector in single quotes may contain blanks.
     pub fn next_targets(&mut self) -> Result<Option<Word<'a>>, Mistake> {
         if self.rest.text.starts_with(['"', '\'']) {
             return self.next();
@@ -118,7 +127,7 @@ impl<'a> Words<'a> {
     pub fn all(mut self) -> Result<Vec<Word<'a>>, Mistake> {
         let mut words = Vec::new();
         while !self.is_empty()
-            && let Some(word) = self.next()?
+            && let Some(word) = self.next_targets()?
         {
             words.push(word);
         }

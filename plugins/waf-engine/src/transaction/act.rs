@@ -141,8 +141,7 @@ impl Transaction {
                     None => parts.0,
                 });
             }
-            // The variable is there for every body that is looked at, as in the reference.
-            Ctl::ForceRequestBodyVariable(_) => {}
+            Ctl::ForceRequestBodyVariable(force) => self.force_request_body = *force,
             Ctl::RequestBodyAccess(access) => self.request_body_access = Some(*access),
             Ctl::RequestBodyLimit(limit) => self.request_body_limit = Some(*limit),
             Ctl::RequestBodyProcessor(processor) => {

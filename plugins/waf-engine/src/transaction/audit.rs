@@ -33,6 +33,7 @@ struct Document<'a> {
 struct Record<'a> {
     client_ip: String,
     time_stamp: String,
+    /// `SecWebAppId`, where there is one.
     server_id: &'a str,
     client_port: u16,
     host_ip: String,
@@ -125,7 +126,7 @@ impl Transaction {
             transaction: Record {
                 client_ip: self.ends.client.to_string(),
                 time_stamp: time_stamp(self.began),
-                server_id: &engine.settings().web_app_id,
+                server_id: Some(&*engine.settings().web_app_id).filter(|id| !id.is_empty()).unwrap_or("portcullis"),
                 client_port: self.ends.client_port,
                 host_ip: self.ends.server.to_string(),
                 host_port: self.ends.server_port,

@@ -31,7 +31,8 @@ impl Transaction {
             _ => self.allowed = None,
         }
         let began = self.clock(cx);
-        if cx.engine.plain {
+        // Who watches wants to see every question, also those whose answer is known beforehand.
+        if cx.engine.plain || self.looks.is_some() {
             self.visit.copy(&cx.engine.plan.phases[phase as usize - 1]);
         } else {
             self.find_candidates(cx, phase);

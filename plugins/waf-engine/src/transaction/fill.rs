@@ -166,7 +166,11 @@ impl Transaction {
         }
         let whole = self.arena.text(body);
         self.body = whole;
-        self.set(Variable::RequestBody, whole);
+        // XML is looked at through its own variable, unless `ctl:forceRequestBodyVariable` says otherwise: the markup is no input, and
+        // CRS has tests for it. libmodsecurity gives it all the same, as for every other type.
+        if self.processor != Some(BodyProcessor::Xml) || self.force_request_body {
+            self.set(Variable::RequestBody, whole);
+        }
         self.set_text(Variable::RequestBodyLength, body.len().to_string().as_bytes());
         if let Some(processor) = self.processor {
             let limits = Limits::of(settings, self.lists[List::ArgsGet as usize].len());

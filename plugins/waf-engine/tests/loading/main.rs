@@ -1,4 +1,6 @@
 //! Real rule files load as they are.
 
 mod disk;
+mod hostile;
+mod regression;
 mod shared;

@@ -84,7 +84,9 @@ fn described(file: &str, inspection: &Inspection, sha256: &str, built: Option<&D
         "sha256": sha256,
         "imports": inspection.imports,
         "other_imports": inspection.other_imports,
-        "grants": inspection.grants_line(),
+        "grants": if file.starts_with("builtin:") { inspection.grants_line_of_own() } else { inspection.grants_line() },
+        "files_by_its_table": manifest.map(|manifest| &manifest.files).filter(|keys| !keys.is_empty()),
+        "journal_by_its_table": text(manifest.map(|manifest| &manifest.journal)),
         "warms_up_with": manifest.map_or(0, |manifest| manifest.warm.len()),
         "phases": match built {
             Some(declaration) => phases(declaration),

@@ -14,6 +14,7 @@ use crate::{
     raw::{self, At},
     source::Span,
     units::Size,
+    waf,
 };
 
 /// The plugins there are.
@@ -66,6 +67,21 @@ impl Plugins {
         chain
     }
 
+    /// Whether the WAF is, or may be, in the chain of a route.
+    pub(super) fn judge(&self, raw: &raw::Route) -> bool {
+        let links = raw.plugins.get().map(|links| links.0.as_slice()).unwrap_or_default();
+        links.iter().filter_map(|link| link.value.name.as_ref()).any(|name| match self.all.get(&name.value) {
+            Some(plugin) => plugin.is_waf(),
+            // One that could not be read, or that there is not: that is reported.
+            None => true,
+        })
+    }
+
+    /// The name of a WAF, where there is one.
+    pub(super) fn waf(&self) -> Option<&PluginName> {
+        self.all.values().find(|plugin| plugin.is_waf()).map(|plugin| &plugin.name)
+    }
+
     fn used(&mut self, name: &At<PluginName>, out: &mut Sink<'_>) {
         self.used.insert(name.value.clone());
         if !self.unsure && !self.keys.contains_key(&name.value) {
@@ -95,9 +111,19 @@ fn plugin(
     let limits = limits(&raw.limits.get().cloned().unwrap_or_default(), out);
     let module = raw.module.value.as_ref();
     // What comes with the executable is as trusted as the rest of it.
-    let is_own = module.is_some_and(|module| matches!(module.value, raw::Module::Builtin(_)));
-    let grants = grants(&raw.grants.get().cloned().unwrap_or_default(), is_own, backends, out);
+    let builtin = module.and_then(|module| match &module.value {
+        raw::Module::Builtin(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let grants = grants(&raw.grants.get().cloned().unwrap_or_default(), builtin.is_some(), backends, out);
     let module = module?;
+    let config = raw.config.get().cloned().unwrap_or_default().0;
+    if builtin == Some("waf")
+        && let (Some(key), true) = (raw.config.key, config.contains_key(waf::ROUTES))
+    {
+        out.error(key, "`routes` of the WAF is made from the routes' own tables")
+            .help("write `[route.waf]` below the route");
+    }
     Some(Plugin {
         name: name.clone(),
         at: out.sources.locate(table),
@@ -111,7 +137,7 @@ fn plugin(
         on_failure: raw.on_failure.or(OnFailure::Refuse),
         limits,
         grants,
-        config: raw.config.get().cloned().unwrap_or_default().0,
+        config,
     })
 }
 

@@ -4,6 +4,7 @@ use std::{collections::HashMap, hash::Hash};
 
 use super::{
     action, backends::Backends, edits, listeners::Listeners, names::Names, plugins::Plugins, redirect, served::Served,
+    waf,
 };
 use crate::{
     diagnostic::Sink,
@@ -60,6 +61,7 @@ fn route(
         matches: matches(raw, out),
         edits: edits::edits(raw, out),
         plugins: plugins.chain(raw, out),
+        waf: waf::waf(raw, plugins, out),
         action: action.clone().unwrap_or(Action::Forward(Vec::new())),
     };
     Checked { route, span: at.span, broken: action.is_none() || is_broken(raw) }

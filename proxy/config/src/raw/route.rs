@@ -11,6 +11,7 @@ use super::{
     plugin::Chain,
     table::table,
     text::{Problem, Written},
+    waf::Waf,
 };
 use crate::{
     diagnostic::Sink,
@@ -59,6 +60,8 @@ table! {
         /// Plugins in the order in which they see a request: names, or `{ name = "...", config = { ... } }`. They see the response in
         /// the reverse order.
         plugins: Chain,
+        /// What the WAF does on this route that differs from its own table.
+        waf: Waf,
         /// Takes this off the beginning of the path.
         strip_prefix: Path,
         /// Replaces the beginning of the path.

@@ -318,3 +318,62 @@ fn routes_that_can_meet_are_ambiguous() {
         assert!(report.to_string().contains("nothing decides between"), "{one} and {two}: {report}");
     }
 }
+
+#[test]
+fn the_waf_is_told_what_is_different_on_its_routes() {
+    let text = "[plugin.waf]
+module = 'builtin:waf'
+config = { rules = ['a.conf'] }
+[plugin.other]
+module = 'builtin:headers'
+[[route]]
+host = 'a.example.com'
+path = '/api'
+backend = 'api'
+plugins = ['other', 'waf']
+[route.waf]
+mode = 'detect'
+sample = '2.5%'
+[[route.waf.except]]
+rules = [942100, '941100-941999']
+tags = 'attack-sqli'
+target = 'args:q'
+path = '/search/*'
+[[route]]
+name = 'plain'
+host = 'b.example.com'
+backend = 'api'
+plugins = ['waf']
+[[route]]
+name = 'off'
+host = 'c.example.com'
+backend = 'api'
+plugins = ['waf']
+waf.mode = 'off'
+";
+    let config = good(&format!("{BASE}{text}")).config;
+    let used =
+        |at: usize, name: &str| config.routes[at].plugins.iter().find(|used| used.name.as_str() == name).unwrap();
+    let table = config.plugin_table(&config.plugins["waf"], used(0, "waf"));
+    assert_eq!(
+        serde_json::Value::Object(table.clone()),
+        serde_json::json!({
+            "rules": ["a.conf"],
+            "routes": {
+                "a.example.com/api": {
+                    "mode": "detect",
+                    "sample": 2.5,
+                    "except": [{
+                        "rules": ["942100", "941100-941999"],
+                        "tags": ["attack-sqli"],
+                        "target": "ARGS:q",
+                        "path": "/search/*",
+                    }],
+                },
+                "off": { "mode": "off" },
+            },
+        })
+    );
+    assert_eq!(config.plugin_table(&config.plugins["waf"], used(1, "waf")), table, "one plugin for all routes");
+    assert!(config.plugin_table(&config.plugins["other"], used(0, "other")).is_empty());
+}

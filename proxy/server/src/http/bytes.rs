@@ -64,6 +64,12 @@ pub(crate) fn is_query(byte: u8) -> bool {
     CLASSES[byte as usize] & QUERY != 0
 }
 
+/// Whether `byte` may be sent in a target, encoded by us where no URI holds it: no space, no control byte, no `#`.
+#[inline]
+pub(crate) fn is_sent(byte: u8) -> bool {
+    byte > b' ' && byte != 0x7f && byte != b'#'
+}
+
 /// Whether `byte` may stand in a host name.
 #[inline]
 pub(crate) fn is_host(byte: u8) -> bool {

@@ -7,6 +7,9 @@
 //! - A head reaches hyper whole and checked, or not at all. In place of a refused head hyper gets a made-up request; the service finds
 //!   the [`Refusal`] in what [`Shared::admit`] returns and answers it, so that a refusal keeps its place behind earlier
 //!   pipelined responses and goes the way of every exchange to the log. After a refused head nothing more is read.
+//! - A target with bytes that must be percent-encoded reaches hyper encoded ([`raw`](super::raw)); [`Admitted::raw_target`] is what was sent.
+//! - What is wrong with a head, but does not put its lines in doubt, is answered once the head has ended: so it can be shown to those that
+//!   judge requests ([`Refusal::shown`]).
 //! - A fixed-length body flows straight into hyper's buffer and is counted; a chunked one is checked there. A violation is an
 //!   error of the read with a [`BadBody`] inside.
 //! - Bytes after a request that asks for an upgrade are not looked at before it is decided.
@@ -17,7 +20,7 @@
 //! pieces, or bytes that come too early, are kept aside. What is kept aside is bounded by `header_bytes` plus one read.
 //!
 //! hyper must be told limits that are no narrower than ours: `max_headers` at least `header_count` where that is above 100,
-//! `max_buf_size` above `header_bytes`. HTTP/2 has its own framing and does not come through here; whoever accepts a connection
+//! `max_buf_size` above `header_bytes` and twice `target_length`, which encoding may add. HTTP/2 has its own framing and does not come through here; whoever accepts a connection
 //! looks for its preface first.
 
 mod chunked;
@@ -26,6 +29,7 @@ mod head;
 mod refusal;
 mod rules;
 mod shared;
+mod shown;
 mod timer;
 
 #[cfg(test)]
@@ -39,7 +43,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
@@ -51,6 +54,7 @@ pub use self::{
     refusal::{Refusal, RefusalKind},
     rules::Rules,
     shared::{Admitted, InFlight, Shared},
+    shown::Shown,
 };
 
 /// Stands between a connection and hyper; hyper gets it inside a `hyper_util::rt::TokioIo`.
@@ -61,7 +65,6 @@ pub struct Guard<IO> {
     io: IO,
     rules: Arc<Rules>,
     shared: Arc<Shared>,
-    keep_raw: bool,
     state: State,
     /// Bytes that were read and are not hyper's yet.
     kept: Vec<u8>,
@@ -138,14 +141,13 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 const LINGER_READS: usize = 64;
 
 impl<IO> Guard<IO> {
-    /// Guards `io`, from its first byte on. `keep_raw` keeps each head for [`Admitted::raw_head`].
-    pub fn new(io: IO, rules: Arc<Rules>, keep_raw: bool) -> (Self, Arc<Shared>) {
+    /// Guards `io`, from its first byte on.
+    pub fn new(io: IO, rules: Arc<Rules>) -> (Self, Arc<Shared>) {
         let shared = Arc::new(Shared::new());
         let guard = Self {
             io,
             rules,
             shared: shared.clone(),
-            keep_raw,
             state: State::next_head(),
             kept: Vec::new(),
             cleared: 0,
@@ -188,8 +190,8 @@ impl<IO> Guard<IO> {
 
     /// Takes a head that was found whole in `head`, and sets what comes after it.
     fn accept(&mut self, facts: &HeadFacts, head: &[u8]) {
-        let raw = self.keep_raw.then(|| Bytes::copy_from_slice(head));
-        self.shared.give(facts.body, facts.upgrade, None, raw);
+        let raw_target = facts.raw_target(head).map(Box::new);
+        self.shared.give(facts.body, facts.upgrade, None, raw_target);
         self.state = match facts.body {
             BodyLength::Known(length) => State::Known(length),
             BodyLength::Chunked => State::Chunked(Box::default()),
@@ -210,8 +212,13 @@ impl<IO> Guard<IO> {
         self.state = State::Refused;
     }
 
+    /// Refuses a head that does not go on; what was wrong with it before comes first.
     fn refuse_here(&mut self, status: u16, kind: RefusalKind, reason: &'static str) {
-        let refusal = Refusal::new(status, kind, reason, &self.kept, &self.rules);
+        let found = match &self.state {
+            State::Head { head, .. } => head.cut(&self.kept, &self.rules),
+            _ => None,
+        };
+        let refusal = found.unwrap_or_else(|| Refusal::new(status, kind, reason, &self.kept, &self.rules));
         self.refuse(refusal);
     }
 
@@ -225,10 +232,15 @@ impl<IO> Guard<IO> {
                 Ok(false) => return false,
                 Ok(true) => {
                     let facts = std::mem::take(&mut head.facts);
-                    let kept = std::mem::take(&mut self.kept);
+                    let mut kept = std::mem::take(&mut self.kept);
                     self.accept(&facts, &kept[..facts.length]);
-                    self.kept = kept;
                     self.cleared = facts.length;
+                    if facts.unencoded > 0 {
+                        let encoded = facts.encoded(&kept);
+                        self.cleared = encoded.len();
+                        kept.splice(..facts.length, encoded);
+                    }
+                    self.kept = kept;
                 }
                 Err(refusal) => self.refuse(refusal),
             },
@@ -297,6 +309,13 @@ impl<IO: AsyncRead + Unpin> Guard<IO> {
                         let facts = std::mem::take(&mut head.facts);
                         taken = facts.length;
                         self.accept(&facts, &bytes[..taken]);
+                        if facts.unencoded > 0 {
+                            self.kept = facts.encoded(bytes);
+                            self.cleared = self.kept.len();
+                            self.kept.extend_from_slice(&bytes[taken..]);
+                            buf.set_filled(before);
+                            return Poll::Ready(Ok(Filled::Kept));
+                        }
                     }
                     Ok(false) => {}
                     Err(refusal) => {

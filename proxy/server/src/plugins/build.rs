@@ -82,7 +82,7 @@ impl<'a> Building<'a> {
             let message = format!("route {} uses the plugin {}, which there is not", route.name, used.name);
             return Err(BuildError { at: Some(route.at.clone()), message });
         };
-        let table = serde_json::Value::Object(wanted.config_for(used)).to_string();
+        let table = serde_json::Value::Object(config.plugin_table(wanted, used)).to_string();
         let failed = |why: &str| {
             let on =
                 if used.config.is_some() { format!(" (as route {} configures it)", route.name) } else { String::new() };

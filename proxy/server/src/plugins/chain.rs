@@ -30,6 +30,8 @@ pub struct Chain {
 
 /// One plugin's part.
 struct Link {
+    /// In the snapshot.
+    position: usize,
     local: Rc<Local>,
     /// Request and response may be on their way at once; an instance does one thing at a time.
     run: Mutex<Run>,
@@ -88,13 +90,15 @@ impl From<Error> for Stop {
 }
 
 impl Chain {
-    /// The plugins `locals`, in an exchange that begins. `facts` is asked only by those that may ask for them.
+    /// The plugins `locals`, each with its position in the snapshot, in an exchange that begins. `facts` is asked only by those that may
+    /// ask for them.
     pub fn begin<'a>(
-        locals: impl Iterator<Item = &'a Rc<Local>>,
+        locals: impl Iterator<Item = (usize, &'a Rc<Local>)>,
         sentence: Rc<Sentence>,
         facts: impl Fn() -> Facts,
     ) -> Rc<Self> {
-        let links = locals.map(|local| Link {
+        let links = locals.map(|(position, local)| Link {
+            position,
             local: local.clone(),
             run: Mutex::new(local.begin(&facts)),
             wants: Cell::new(*local.plugin().declaration()),
@@ -106,6 +110,11 @@ impl Chain {
             failure: RefCell::default(),
         });
         Rc::new(Self { links: links.collect(), stop: RefCell::default(), sentence, decided: Cell::new(None) })
+    }
+
+    /// Where they are in the snapshot, in order.
+    pub fn positions(&self) -> impl Iterator<Item = usize> + '_ {
+        self.links.iter().map(|link| link.position)
     }
 
     /// How many there are.
@@ -164,6 +173,13 @@ impl Chain {
                 }
             }
         }
+    }
+
+    /// Shows a plugin what is decided already. What it says of it is in the record and nowhere else.
+    pub async fn show(&self, at: usize, phase: Phase, call: impl AsyncFnOnce(&mut Run) -> Result<Verdict, Failure>) {
+        // A failure is counted and written down where it happens.
+        let _ = self.ask(at, phase, call).await;
+        self.decided.set(None);
     }
 
     /// The runs that can be told the end, one after the other, each once whoever has it is done with it.

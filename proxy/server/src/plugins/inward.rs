@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Takes the request through its chain: every plugin sees it as those before have left it. Gives the body for the backend, and the URI
-/// where a plugin has changed it; the head is changed in place.
+/// where a plugin has changed it; the head is changed in place. `raw` is path and query as sent, where `uri` has them encoded.
 ///
 /// Dropping the future gives the exchange up.
 ///
@@ -24,6 +24,7 @@ pub async fn inward(
     chain: &Rc<Chain>,
     parts: &mut Parts,
     uri: &Uri,
+    raw: Option<&str>,
     https: bool,
     upload: &Rc<Upload>,
     body: Incoming,
@@ -40,7 +41,7 @@ pub async fn inward(
     };
     for at in 0..chain.len() {
         if chain.wants(at).is_some_and(|wants| wants.request_head) {
-            match head(chain, at, parts, uri, target.as_ref(), https).await? {
+            match head(chain, at, parts, uri, target.as_ref(), raw, https).await? {
                 Verdict::Continue => {}
                 Verdict::Edit(edits) => apply(chain, at, &edits, &mut parts.headers, &mut target)?,
                 Verdict::Respond(response) => return Err(Stop::Respond { by: at, response }),
@@ -77,20 +78,31 @@ async fn head(
     at: usize,
     parts: &Parts,
     uri: &Uri,
-    target: Option<&PathAndQuery>,
+    edited: Option<&PathAndQuery>,
+    raw: Option<&str>,
     https: bool,
 ) -> Result<Verdict, Error> {
     let authority = uri.authority().map(|authority| authority.as_str());
     let host = || parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let head = RequestHead {
         method: parts.method.as_str(),
         https,
         authority: authority.or_else(host).unwrap_or_default(),
-        target: target.or(uri.path_and_query()).map_or("/", PathAndQuery::as_str),
+        target: edited.map(PathAndQuery::as_str).or(raw).unwrap_or(target),
         version: parts.version,
         fields: &parts.headers,
     };
     chain.ask(at, Phase::RequestHead, async |run| run.request_head(head).await).await
+}
+
+/// Shows a head that is refused to the plugins of `chain`, one after the other.
+pub async fn show(chain: &Chain, head: RequestHead<'_>) {
+    for at in 0..chain.len() {
+        if chain.wants(at).is_some_and(|wants| wants.request_head) {
+            chain.show(at, Phase::RequestHead, async |run| run.request_head(head).await).await;
+        }
+    }
 }
 
 fn apply(

@@ -15,8 +15,8 @@ use crate::{
 /// memory that what is under way needs.
 const WAITING_MAX: usize = 1024;
 
-/// Tells the plugins of `chain`, which are at `positions` of `view`, what became of the exchange: each in turn, on a task of its own.
-pub fn last_words(worker: &Rc<Worker>, chain: Rc<Chain>, record: &Record, view: &View, positions: &[usize]) {
+/// Tells the plugins of `chain`, which are those of `view`, what became of the exchange: each in turn, on a task of its own.
+pub fn last_words(worker: &Rc<Worker>, chain: Rc<Chain>, record: &Record, view: &View) {
     if !chain.any(chain.len(), |wants| wants.log) {
         return;
     }
@@ -27,7 +27,7 @@ pub fn last_words(worker: &Rc<Worker>, chain: Rc<Chain>, record: &Record, view: 
         return;
     };
     let ended = Ended::of(record);
-    let spent: SmallVec<[Arc<Spent>; 2]> = positions.iter().map(|&position| view.spent[position].clone()).collect();
+    let spent: SmallVec<[Arc<Spent>; 2]> = chain.positions().map(|position| view.spent[position].clone()).collect();
     let index = worker.index;
     worker.spawn(async move {
         let _place = place;

@@ -31,6 +31,7 @@ fn route(name: &str) -> Route {
         action: Action::Respond(Respond { status: 200, body: String::new(), content_type: None }),
         edits: Edits::default(),
         plugins: Vec::new(),
+        waf: None,
     }
 }
 

@@ -14,6 +14,7 @@ use portcullis_config::{
     Config, Location,
     listener::Protocol,
     names::{BackendName, ListenerName},
+    plugin::{Plugin, Use},
     route as config,
 };
 use tokio::runtime::Handle;
@@ -170,7 +171,11 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
             }
         };
         let old = previous.and_then(|previous| previous.route(&route.name));
+        let judges = |(used, position): (&Use, &usize)| {
+            config.plugins.get(&used.name).is_some_and(Plugin::is_waf).then_some(*position)
+        };
         routes.push(Arc::new(RouteState {
+            judges: route.plugins.iter().zip(&chain).filter_map(judges).collect(),
             name: route.name.shared(),
             action: action(route, &backends),
             edits,

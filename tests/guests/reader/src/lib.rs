@@ -3,7 +3,7 @@
 //! `{"rules": ["path or pattern", ...], "lines": "/path"}`; its manifest says what these keys are. A rule is a word; `broken` is none. It
 //! wants to hold both bodies, and counts what it is shown.
 //!
-//! What it does with a request is in the target: `/request` takes the request's body back, `/response` the response's, `/head` the
+//! What it does with a request is in the target: `/request` takes the request's body back, `/response` the response's, `/head` and `/events/` the
 //! response's when its head is there, `/late` asks for the request's when it is too late for that.
 
 use std::{
@@ -100,7 +100,7 @@ impl GuestExchange for Exchange {
 
     fn response_head(&self, _: ResponseHead) -> Verdict {
         match self.target.borrow().as_str() {
-            "/head" => bodies::skip_response(),
+            target if target == "/head" || target.starts_with("/events/") => bodies::skip_response(),
             "/late" => bodies::skip_request(),
             _ => {}
         }

@@ -3,7 +3,11 @@
 use super::{Flags, Part};
 use crate::body::{Slice, form};
 
+const NO_CHARSET: &str = "-16, filename* without a character set";
+
 /// Reads the header's value. `offset` is where it stands in the body; without one, values are copied to `made`.
+///
+/// Errors begin with the number that libmodsecurity gives them, where it has one.
 ///
 /// Nothing but `name`, `filename` and `filename*` is accepted, each once: what another reader might take otherwise is an error.
 pub(super) fn read(
@@ -12,27 +16,34 @@ pub(super) fn read(
     made: &mut Vec<u8>,
     flags: &mut Flags,
 ) -> Result<Part, &'static str> {
-    let mut at = value.strip_prefix(b"form-data").map(|_| 9).ok_or("not form-data")?;
+    let mut at = value.strip_prefix(b"form-data").map(|_| 9).ok_or("-1, not form-data")?;
     at = blanks(value, at);
     match value.get(at) {
         None => return Ok(Part::default()),
         Some(b';') => at += 1,
-        Some(_) => return Err("no semicolon after form-data"),
+        Some(_) => return Err("-2, no semicolon after form-data"),
     }
     let mut part = Part::default();
     let mut seen = [false; 3];
     while at < value.len() {
         at = blanks(value, at);
+        if at == value.len() {
+            return Err("-3, a semicolon before nothing");
+        }
         let start = at;
         at += value[at..].iter().take_while(|byte| !matches!(byte, b'=' | b' ' | b'\t')).count();
         let name = &value[start..at];
         let equals_follows = value.get(at) == Some(&b'=');
         at = blanks(value, at);
         if value.get(at) != Some(&b'=') {
-            return Err("a parameter without a value");
+            return Err(if at < value.len() {
+                "-13, no = after a parameter"
+            } else {
+                "-4, a parameter without a value"
+            });
         }
         at = blanks(value, at + 1);
-        let quote = value.get(at).copied().ok_or("a parameter without a value")?;
+        let quote = value.get(at).copied().ok_or("-6, a parameter without a value")?;
         let read = if matches!(quote, b'"' | b'\'') {
             flags.invalid_quoting |= quote == b'\'';
             quoted(value, &mut at, offset, made)?
@@ -58,14 +69,17 @@ pub(super) fn read(
                 1
             }
             b"filename*" => {
+                if matches!(quote, b'"' | b'\'') {
+                    return Err(NO_CHARSET);
+                }
                 let text = text.to_vec();
                 part.extended_filename = extended(&text, made)?;
                 2
             }
-            _ => return Err("a parameter that is neither name nor filename"),
+            _ => return Err("-11, a parameter that is neither name nor filename"),
         };
         if std::mem::replace(&mut seen[which], true) {
-            return Err("a parameter twice");
+            return Err(if which == 0 { "-14, name twice" } else { "-15, filename twice" });
         }
         at = blanks(value, at);
         match value.get(at) {
@@ -73,7 +87,7 @@ pub(super) fn read(
             Some(b';') => at += 1,
             Some(_) => {
                 flags.invalid_quoting |= matches!(value[at - 1], b'"' | b'\'');
-                return Err("no semicolon after a value");
+                return Err("-12, no semicolon after a value");
             }
         }
     }
@@ -91,7 +105,7 @@ fn quoted(value: &[u8], at: &mut usize, offset: Option<usize>, made: &mut Vec<u8
     let mut escapes = false;
     loop {
         match value.get(end) {
-            None => return Err("a quote that does not end"),
+            None => return Err("-8, a quote that does not end"),
             Some(b'\\') if value.get(end + 1).is_some_and(|next| *next == quote || *next == b'\\') => {
                 escapes = true;
                 end += 2;
@@ -118,20 +132,22 @@ fn quoted(value: &[u8], at: &mut usize, offset: Option<usize>, made: &mut Vec<u8
 
 /// `UTF-8''na%C3%AFve.txt` (RFC 8187, section 3.2), decoded; the character set is not looked at.
 fn extended(value: &[u8], made: &mut Vec<u8>) -> Result<Slice, &'static str> {
-    const WRONG: &str = "filename* is not charset'language'text";
     let mut fields = value.splitn(3, |byte| *byte == b'\'');
-    let (Some(charset), Some(_language), Some(text)) = (fields.next(), fields.next(), fields.next()) else {
-        return Err(WRONG);
-    };
-    if charset.is_empty() || text.contains(&b'\'') {
-        return Err(WRONG);
+    let charset = fields.next().unwrap_or_default();
+    let (Some(language), false) = (fields.next(), charset.is_empty()) else { return Err(NO_CHARSET) };
+    let Some(text) = fields.next() else { return Err("-17, filename* without a language's end") };
+    if !language.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
+        return Err("-17, filename* without a language's end");
+    }
+    if text.contains(&b'\'') {
+        return Err("-12, no semicolon after a value");
     }
     let begin = made.len();
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         at += 1;
         if byte == b'%' {
-            made.push(form::escape(text, at).ok_or("filename* has an invalid escape")?);
+            made.push(form::escape(text, at).ok_or("-18, filename* has an invalid escape")?);
             at += 2;
         } else {
             made.push(byte);

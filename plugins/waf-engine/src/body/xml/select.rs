@@ -4,7 +4,7 @@ use super::{Element, Xml};
 use crate::model::{XPath, XStep};
 
 /// Steps of a path. Each is a bit of a word; longer ones select nothing, and no rule has one.
-const STEPS: usize = 63;
+const STEPS: usize = 127;
 
 impl Xml {
     /// Gives each value that `path` selects to `found`, in document order: of an element all its text, with that of the elements in
@@ -24,7 +24,7 @@ impl Xml {
 
     /// One pass over the elements. Parents come before their children, so that what is known of them is at hand.
     fn walk<'a>(&'a self, steps: &[XStep], mut found: impl FnMut(&'a [u8])) {
-        let last = 1 << steps.len();
+        let last: u128 = 1 << steps.len();
         let mut reached = Vec::with_capacity(self.elements.len());
         let mut attributes = self.attributes.iter().peekable();
         for (number, element) in self.elements.iter().enumerate() {
@@ -50,7 +50,7 @@ impl Xml {
         let exactly = steps.iter().enumerate().fold(0, |set, (at, step)| {
             let before = if step.anywhere { parent.above } else { parent.exactly };
             let reached = before & 1 << at != 0 && !step.attribute && named(step, name);
-            set | u64::from(reached) << (at + 1)
+            set | u128::from(reached) << (at + 1)
         });
         Reached { exactly, above: parent.above | exactly }
     }
@@ -60,9 +60,9 @@ impl Xml {
 #[derive(Clone, Copy)]
 struct Reached {
     /// With the last of them at this very node.
-    exactly: u64,
+    exactly: u128,
     /// With the last of them here or above.
-    above: u64,
+    above: u128,
 }
 
 impl Reached {

@@ -67,6 +67,7 @@ fn engine(letters: &str) -> Engine {
         response_body_access: true,
         audit_engine: AuditEngine::On,
         audit_parts: parts(letters),
+        web_app_id: "shop".into(),
         component_signatures: vec!["OWASP_CRS/4.28.0".into()],
         ..Settings::default()
     };
@@ -80,7 +81,7 @@ fn judge(engine: &Engine, target: &str, content_type: &str, body: &[u8]) -> Tran
         server: "2001:db8::1".parse().unwrap(),
         server_port: 443,
     };
-    let start = Start { ends, id: "abc", mode: None, exceptions: None };
+    let start = Start { ends, id: "abc", mode: None, route: "" };
     let mut transaction = Transaction::begin(engine, &start);
     let length = body.len().to_string();
     let fields: &[(&[u8], &[u8])] = &[
@@ -139,7 +140,7 @@ fn the_document_is_that_of_libmodsecurity() {
         json!({
             "client_ip": "192.0.2.1",
             "time_stamp": "Sat Nov 21 17:21:58 2026",
-            "server_id": "default",
+            "server_id": "shop",
             "client_port": 40001,
             "host_ip": "2001:db8::1",
             "host_port": 443,

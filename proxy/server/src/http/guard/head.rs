@@ -10,8 +10,14 @@ use super::{
     Rules,
     field::{self, Field, Wrong},
     refusal::{Refusal, RefusalKind},
+    rules::TARGET_LENGTH,
+    shown::Shown,
 };
-use crate::http::{bytes, target::Authority};
+use crate::http::{
+    bytes,
+    raw::{self, RawTarget},
+    target::Authority,
+};
 
 /// What is known of a head that was taken. Ranges are of the bytes that were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +28,10 @@ pub struct HeadFacts {
     pub method: Range<usize>,
     /// The target.
     pub target: Range<usize>,
+    /// How much of it comes before its path.
+    pub before_path: usize,
+    /// How many of its bytes must be percent-encoded.
+    pub unencoded: usize,
     /// Whether it is HTTP/1.1, not 1.0.
     pub http11: bool,
     /// The value of `Host`.
@@ -30,6 +40,23 @@ pub struct HeadFacts {
     pub body: BodyLength,
     /// Whether the connection may stop being HTTP after this request: `Upgrade` in HTTP/1.1, or CONNECT.
     pub upgrade: bool,
+}
+
+impl HeadFacts {
+    /// The target as it was sent, where it had to be encoded. `head` are the bytes that this is known of.
+    pub fn raw_target(&self, head: &[u8]) -> Option<RawTarget> {
+        (self.unencoded > 0).then(|| RawTarget::new(&head[self.target.clone()], self.before_path))
+    }
+
+    /// The head with its target encoded: what everybody behind the guard reads.
+    pub fn encoded(&self, head: &[u8]) -> Vec<u8> {
+        let path = self.target.start + self.before_path;
+        let mut out = Vec::with_capacity(self.length + 2 * self.unencoded);
+        out.extend_from_slice(&head[..path]);
+        raw::encode(&head[path..self.target.end], &mut out);
+        out.extend_from_slice(&head[self.target.end..self.length]);
+        out
+    }
 }
 
 /// How long the body of a request is (RFC 9112 section 6.3).
@@ -69,6 +96,8 @@ pub(super) struct Head {
     transfer_encoding: bool,
     /// Of an absolute target: its authority, and its scheme's port.
     authority: Option<(Range<usize>, u16)>,
+    /// What is wrong, where the rest of the head can be read all the same.
+    wrong: Option<Wrong>,
     pub(super) facts: HeadFacts,
 }
 
@@ -80,12 +109,22 @@ impl Head {
         }
         loop {
             let end = memchr(b'\n', &bytes[self.searched..]).map(|at| self.searched + at + 1);
-            self.limits(bytes, end, rules)?;
+            self.limits(bytes, end, rules).map_err(|over| self.refusal(bytes, self.line, rules).unwrap_or(over))?;
             let Some(end) = end else {
                 self.searched = bytes.len();
                 return Ok(false);
             };
-            let complete = self.take_line(bytes, end).map_err(|wrong| refuse(wrong, &bytes[self.start..], rules))?;
+            let complete = match self.take_line(bytes, end) {
+                Ok(complete) => complete,
+                Err(wrong) => {
+                    let goes_on = wrong.0.goes_on();
+                    self.wrong.get_or_insert(wrong);
+                    if !goes_on { true } else { bytes[self.line..end] == *b"\r\n" }
+                }
+            };
+            if complete && let Some(refusal) = self.refusal(bytes, end, rules) {
+                return Err(refusal);
+            }
             self.line = end;
             self.searched = end;
             if complete {
@@ -93,6 +132,19 @@ impl Head {
                 return Ok(true);
             }
         }
+    }
+
+    /// The refusal, where something was found wrong. Up to `end` the head was read.
+    pub(super) fn refusal(&self, bytes: &[u8], end: usize, rules: &Rules) -> Option<Refusal> {
+        let wrong = self.wrong?;
+        let mut refusal = refuse(wrong, &bytes[self.start..], rules);
+        refusal.shown = Shown::read(&bytes[self.start..end]);
+        Some(refusal)
+    }
+
+    /// The same, of a head that does not go on.
+    pub(super) fn cut(&self, bytes: &[u8], rules: &Rules) -> Option<Refusal> {
+        self.refusal(bytes, self.line, rules)
     }
 
     /// Whether any byte of the head itself has come.
@@ -232,14 +284,18 @@ impl Head {
                 &rest[length..]
             }
         };
+        self.facts.before_path = target.len() - path.len();
         let end = path.iter().position(|&b| !bytes::is_path(b)).unwrap_or(path.len());
         match &path[end..] {
-            [] => Ok(()),
-            [b'?', query @ ..] => match query.iter().find(|&&b| !bytes::is_query(b)) {
-                None => Ok(()),
-                Some(&b) => Err(bad_target_byte(b)),
-            },
-            [b, ..] => Err(bad_target_byte(*b)),
+            [] => return Ok(()),
+            [b'?', query @ ..] if query.iter().all(|&b| bytes::is_query(b)) => return Ok(()),
+            _ => {}
+        }
+        self.facts.unencoded = raw::unencoded(path).map_err(bad_target_byte)?;
+        // Encoded it is longer, and has to be a URI that can be held.
+        match target.len() + 2 * self.facts.unencoded <= TARGET_LENGTH {
+            true => Ok(()),
+            false => Err((RefusalKind::TargetLength, "a request target that is too long once it is percent-encoded")),
         }
     }
 
@@ -310,15 +366,16 @@ impl Head {
 fn bad_target_byte(byte: u8) -> Wrong {
     let reason = match byte {
         b'#' => "a fragment in the target",
-        b'\\' => "a backslash in the path",
-        0x80.. => "a byte in the target that is not ASCII",
-        0..=0x1f | 0x7f => "a control byte in the target",
-        _ => "a byte in the target that must be percent-encoded",
+        _ => "a control byte in the target",
     };
     (RefusalKind::Target, reason)
 }
 
 fn refuse((kind, reason): Wrong, head: &[u8], rules: &Rules) -> Refusal {
-    let status = if kind == RefusalKind::Version { 505 } else { 400 };
+    let status = match kind {
+        RefusalKind::Version => 505,
+        RefusalKind::TargetLength => 414,
+        _ => 400,
+    };
     Refusal::new(status, kind, reason, head, rules)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use memchr::{memchr, memchr3};
 
-use super::Rules;
+use super::{Rules, shown::Shown};
 
 /// A request that was refused for what its bytes are, with as much of it as a log line needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Refusal {
     pub method: Box<str>,
     /// The target, cut at 2 KiB, with `?` for what is not visible ASCII; empty where none could be read.
     pub target: Box<str>,
+    /// The head as far as it was understood, for those that judge requests and were not asked about this one.
+    pub shown: Option<Box<Shown>>,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             reason,
             method: visible(method, METHOD_KEPT),
             target: visible(target, TARGET_KEPT.min(rules.target_length)),
+            shown: None,
         }
     }
 }
@@ -71,6 +74,14 @@ macro_rules! kinds {
             }
         }
     };
+}
+
+impl RefusalKind {
+    /// Whether the lines after the offending one mean what they say: then the head is read to its end before it is refused, so that it can
+    /// be shown. Where lines themselves are in doubt, nothing after them is looked at.
+    pub(super) fn goes_on(self) -> bool {
+        matches!(self, Self::Version | Self::Target | Self::TargetLength | Self::Host | Self::Length)
+    }
 }
 
 kinds! {

@@ -20,7 +20,7 @@ pub struct Rules {
 }
 
 /// The longest target that `http::Uri` holds.
-const TARGET_LENGTH: usize = u16::MAX as usize - 1;
+pub(super) const TARGET_LENGTH: usize = u16::MAX as usize - 1;
 
 impl Rules {
     /// Takes what concerns heads from a listener's limits.

@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Refusal, head::BodyLength};
+use crate::http::raw::RawTarget;
 
 /// The exchanges' side of a guard.
 ///
@@ -47,7 +47,7 @@ pub struct Shared {
 #[derive(Debug, Default)]
 struct Rare {
     refusal: Option<Box<Refusal>>,
-    raw_head: Option<Bytes>,
+    raw_target: Option<Box<RawTarget>>,
     /// Whom to wake when a held connection may go on.
     held: Option<Waker>,
 }
@@ -65,8 +65,8 @@ pub struct Admitted {
     /// When set, the request that hyper gave to the service is made up: answer with the refusal's status, and log the refusal.
     /// hyper closes the connection after that answer.
     pub refusal: Option<Box<Refusal>>,
-    /// The head as it came, where the guard was told to keep it.
-    pub raw_head: Option<Bytes>,
+    /// The target as it came, where it had to be encoded.
+    pub raw_target: Option<Box<RawTarget>>,
     /// How long the body is.
     pub body: BodyLength,
     /// Whether the client asks for an upgrade. Then no byte after this request is looked at before `in_flight` is dropped or
@@ -135,10 +135,10 @@ impl Shared {
     /// What the guard knows of the request that the service was just called with. Once for each request, before the
     /// service's first await.
     pub fn admit(self: &Arc<Self>) -> Admitted {
-        let (mut refusal, mut raw_head) = (None, None);
+        let (mut refusal, mut raw_target) = (None, None);
         if self.has_rare.swap(false, Acquire) {
             let mut rare = self.rare();
-            (refusal, raw_head) = (rare.refusal.take(), rare.raw_head.take());
+            (refusal, raw_target) = (rare.refusal.take(), rare.raw_target.take());
         }
         let body = match self.body.load(Acquire) {
             0 => BodyLength::None,
@@ -149,7 +149,7 @@ impl Shared {
         let upgrade = self.upgrade.load(Acquire) == UNDECIDED;
         Admitted {
             refusal,
-            raw_head,
+            raw_target,
             body,
             upgrade,
             complete_at: self.epoch + Duration::from_nanos(self.complete_at.load(Relaxed)),
@@ -158,10 +158,16 @@ impl Shared {
     }
 
     /// The guard gives hyper a head.
-    pub(super) fn give(&self, body: BodyLength, upgrade: bool, refusal: Option<Box<Refusal>>, raw_head: Option<Bytes>) {
-        if refusal.is_some() || raw_head.is_some() || self.has_rare.load(Relaxed) {
+    pub(super) fn give(
+        &self,
+        body: BodyLength,
+        upgrade: bool,
+        refusal: Option<Box<Refusal>>,
+        raw_target: Option<Box<RawTarget>>,
+    ) {
+        if refusal.is_some() || raw_target.is_some() || self.has_rare.load(Relaxed) {
             let mut rare = self.rare();
-            (rare.refusal, rare.raw_head) = (refusal, raw_head);
+            (rare.refusal, rare.raw_target) = (refusal, raw_target);
             self.has_rare.store(true, Release);
         }
         let body = match body {

@@ -1,0 +1,161 @@
+//! The web application firewall, `builtin:waf`, in the way of exchanges. What its rules match is tested beside it, in `plugins/`.
+//!
+//! - an attack is refused, with a page that shows the request's id, which `explain` takes; in detect mode it passes and is written down
+//! - bodies are judged, and held no longer than the rules want them
+//! - a rule file that changes is in force at once; one that is broken changes nothing
+//! - the audit log is a file of its own
+
+use http_body_util::BodyExt;
+use portcullis_tests::{
+    client::http::{Answer, Connection, get, request, request_with_body},
+    origin::{Origin, stock},
+    proxy::{Plan, Proxy},
+    scenario::{eventually, scenario, soon},
+};
+use serde_json::{Value, json};
+
+use crate::ground::{PLAIN, full_log};
+
+const HOST: &str = "a.example";
+
+const ATTACK: &str = "/?file=../../../../etc/passwd";
+
+/// The firewall with this table, in front of everything.
+fn text(config: &str) -> String {
+    PLAIN.replace("backend = \"app\"\n", "backend = \"app\"\nplugins = [\"waf\"]\n")
+        + &format!(
+            "[plugin.waf]\nmodule = \"builtin:waf\"\nlimits = {{ time = \"1s\" }}\n[plugin.waf.config]\n{config}\n"
+        )
+}
+
+async fn start(origin: &Origin, config: &str) -> Proxy {
+    Plan::new(text(config)).set("origin", origin.address()).start().await
+}
+
+async fn ask(proxy: &Proxy, id: &str, target: &str) -> Answer {
+    let mut wanted = request("GET", HOST, target);
+    wanted.headers_mut().insert("x-request-id", id.parse().unwrap());
+    Connection::h1(proxy.address("http")).await.fetch(wanted).await
+}
+
+async fn explained(proxy: &Proxy, id: &str) -> Value {
+    let explained = proxy.command(&["explain", id, "--json"]).await;
+    serde_json::from_str(&explained.stdout).unwrap_or_else(|error| panic!("{error}: {explained:?}"))
+}
+
+#[test]
+fn an_attack_is_refused_with_an_id_that_explain_takes() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = start(&origin, "").await;
+        assert_eq!(get(proxy.address("http"), HOST, "/shop?q=shoes").await.status, 200);
+        let refused = ask(&proxy, "attack-1", ATTACK).await;
+        assert_eq!((refused.status.as_u16(), refused.header("content-type")), (403, "text/html; charset=utf-8"));
+        assert!(refused.text().contains("attack-1"), "{}", refused.text());
+        assert_eq!(origin.count(), 1, "the backend has not seen it");
+        let record = explained(&proxy, "attack-1").await;
+        let waf = &record["plugins"][0];
+        assert_eq!((&waf["verdict"], &record["decided_by"]), (&json!("respond"), &json!("waf")));
+        assert_eq!(waf["note"]["decision"], "blocked");
+        assert!(waf["note"]["rules"][0]["id"].is_u64() && waf["note"]["score"].as_i64() >= Some(5), "{waf}");
+        assert_eq!(proxy.counter("plugin_waf_blocked").await, 1);
+    });
+}
+
+#[test]
+fn detecting_lets_it_pass_and_writes_it_down() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = start(&origin, "mode = \"detect\"").await;
+        assert_eq!(ask(&proxy, "attack-2", ATTACK).await.status, 200);
+        let line = &full_log(&proxy, 1).await[0];
+        assert_eq!(line["plugins"][0]["note"]["decision"], "detected", "{line}");
+    });
+}
+
+#[test]
+fn bodies_are_judged_in_every_version_and_a_page_may_be_the_operators() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = start(&origin, "page = \"no: {id}\"\nstatus = 418").await;
+        for client in [Connection::h1(proxy.address("http")).await, Connection::h2c(proxy.address("http")).await] {
+            let post = |body: &'static str| {
+                let mut wanted =
+                    request_with_body("POST", HOST, "/form", stock::full(bytes::Bytes::from_static(body.as_bytes())));
+                let form = "application/x-www-form-urlencoded".parse().unwrap();
+                wanted.headers_mut().insert("content-type", form);
+                wanted
+            };
+            let passed = client.fetch(post("name=O%27Neil&note=select+a+size")).await;
+            assert_eq!((passed.status.as_u16(), passed.json()["length"].as_u64()), (200, Some(32)));
+            let refused = client.fetch(post("q=1%27%20UNION%20SELECT%20password%20FROM%20users--%20-")).await;
+            assert_eq!((refused.status.as_u16(), refused.text().starts_with("no: ")), (418, true));
+        }
+    });
+}
+
+#[test]
+fn rules_come_from_files_that_may_change_and_a_broken_one_changes_nothing() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let rule =
+            |id: u32, word: &str| format!("SecRule ARGS:q \"@streq {word}\" \"id:{id},phase:1,deny,status:403,log\"\n");
+        let proxy = Plan::new(text("rules = [\"own.conf\"]"))
+            .file("own.conf", rule(1, "one"))
+            .set("origin", origin.address())
+            .start()
+            .await;
+        let status = async |q: &str| get(proxy.address("http"), HOST, &format!("/?q={q}")).await.status.as_u16();
+        assert_eq!((status("one").await, status("two").await), (403, 200));
+        let generation = proxy.generation().await;
+        proxy.write("own.conf", rule(2, "two"));
+        proxy.reload_seen(generation + 1).await;
+        assert_eq!((status("one").await, status("two").await), (200, 403));
+        proxy.write("own.conf", "SecRule ARGS:q \"@streqq two\" \"id:2,phase:1,deny\"\n");
+        let error = eventually("the mistake", async || {
+            let status = proxy.status().await;
+            status["reload"]["error"].as_str().map(str::to_owned)
+        })
+        .await;
+        assert!(error.contains("own.conf:1") && error.contains("streqq"), "{error}");
+        assert_eq!((status("one").await, status("two").await), (200, 403));
+        proxy.write("own.conf", rule(3, "three"));
+        proxy.reload_seen(generation + 2).await;
+        assert_eq!((status("two").await, status("three").await), (200, 403));
+    });
+}
+
+#[test]
+fn an_event_stream_flows_although_responses_are_judged() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let rules = "rules = [{ inline = '''\nSecResponseBodyAccess On\nSecResponseBodyMimeType text/plain text/event-stream\n\
+                     SecRule RESPONSE_BODY \"@contains secret\" \"id:1,phase:4,deny,log\"''' }]";
+        let proxy = start(&origin, rules).await;
+        let client = Connection::h1(proxy.address("http")).await;
+        // The second event is a minute away.
+        let response = client.send(request("GET", HOST, "/sse?n=2&ms=60000")).await.unwrap();
+        let first = soon("the first event", response.into_body().frame()).await.unwrap().unwrap();
+        assert_eq!(first.into_data().unwrap(), "data: 0\n\n");
+    });
+}
+
+#[test]
+fn the_audit_log_has_a_line_for_what_was_refused() {
+    scenario(async {
+        let origin = Origin::start().await;
+        let proxy = start(&origin, "audit_log = \"audit.log\"").await;
+        ask(&proxy, "passes", "/shop?q=shoes").await;
+        ask(&proxy, "attack-3", ATTACK).await;
+        let path = proxy.folder().join("audit.log");
+        let line = eventually("the line", async || {
+            let text = std::fs::read_to_string(&path).ok()?;
+            text.lines().next().map(str::to_owned)
+        })
+        .await;
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let transaction = &line["transaction"];
+        assert_eq!(transaction["unique_id"], "attack-3", "{line}");
+        assert_eq!(transaction["response"]["http_code"], 403, "{line}");
+    });
+}
