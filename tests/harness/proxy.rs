@@ -405,6 +405,9 @@ impl Ground {
 
     fn write(&self, name: &str, content: &[u8]) {
         let path = self.folder.path().join(name);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).expect("a folder can be made in an own folder");
+        }
         std::fs::write(&path, content).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
     }
 

@@ -33,6 +33,7 @@ endpoints = ["http://@origin@"]
 
 [plugin.waf]
 module = "builtin:waf"
+limits = { memory = "128MiB" }
 
 [plugin.waf.config]
 rules = [@rules@]

@@ -93,7 +93,8 @@ impl<'a> Loader<'a> {
 
     /// Reads text. `name` stands in the place of a file's name in messages; files that the text names begin at the beginning of
     /// [`Files`].
-    pub fn text(&mut self, name: &str, text: &[u8]) -> &mut Self {
+    pub fn text(&mut self, name: &str, text: impl AsRef<[u8]>) -> &mut Self {
+        let text = text.as_ref();
         let name: Arc<str> = name.into();
         match self.budget.take(text.len()) {
             Ok(()) => self.read(&name, &Arc::from(""), text),
@@ -124,11 +125,16 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// Resolves what could not be resolved before all was read.
+    /// Resolves what could not be resolved before all was read. The loader is as new afterwards.
     ///
     /// # Errors
     /// All mistakes, at most a hundred, in the order of files and lines.
-    pub fn finish(mut self) -> Result<Loaded, Vec<Problem>> {
+    pub fn finish(&mut self) -> Result<Loaded, Vec<Problem>> {
+        let new = Self::new(self.files);
+        std::mem::replace(self, new).end()
+    }
+
+    fn end(mut self) -> Result<Loaded, Vec<Problem>> {
         self.draft.end(&mut self.report);
         self.unicode_map();
         update::apply(std::mem::take(&mut self.updates), &mut self.draft, &mut self.report);

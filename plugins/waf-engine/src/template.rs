@@ -21,7 +21,7 @@ impl Template {
         let mut pieces = Vec::new();
         let mut plain = String::new();
         // No macro reaches into the part after the last brace: looking for its end there, once for each `%{`, could take long.
-        let (mut rest, tail) = text.split_at(text.rfind('}').map_or(0, |at| at + 1));
+        let (mut rest, mut tail) = text.split_at(text.rfind('}').map_or(0, |at| at + 1));
         while let Some(at) = rest.find("%{") {
             let Some((word, after)) = macro_at(&rest[at..]) else {
                 plain.push_str(&rest[..at + 2]);
@@ -33,7 +33,10 @@ impl Template {
                 pieces.push(Piece::Text(std::mem::take(&mut plain).into()));
             }
             pieces.push(value(word)?);
-            rest = after;
+            rest = if after.is_empty() { after } else { without_sign(after) };
+            if rest.is_empty() {
+                tail = without_sign(tail);
+            }
         }
         plain.push_str(rest);
         plain.push_str(tail);
@@ -55,6 +58,16 @@ impl Template {
             [Piece::Text(text)] => Some(text),
             _ => None,
         }
+    }
+}
+
+/// What follows a macro, without a per cent sign at its beginning: as in libmodsecurity, that belongs to the macro (`%{tx.a}%`), unless
+/// it begins another one or an escape.
+fn without_sign(text: &str) -> &str {
+    match text.strip_prefix('%') {
+        Some(rest) if !rest.starts_with('{') && !rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()) => rest,
+        Some("") => "",
+        _ => text,
     }
 }
 
@@ -132,6 +145,15 @@ mod tests {
             assert_eq!(pieces(plain), [text(plain)], "{plain}");
         }
         assert_eq!(pieces("%{%{tx.a}"), [text("%{"), value(Variable::Tx, Some("a"))]);
+    }
+
+    #[test]
+    fn a_sign_behind_a_macro_belongs_to_it() {
+        let a = || value(Variable::Tx, Some("a"));
+        assert_eq!(pieces("%{tx.a}%"), [a()]);
+        assert_eq!(pieces("x%{tx.a}% y"), [text("x"), a(), text(" y")]);
+        assert_eq!(pieces("%{tx.a}%{tx.a}%"), [a(), a()]);
+        assert_eq!(pieces("%{tx.a}%20%{tx.a}%%"), [a(), text("%20"), a(), text("%")]);
     }
 
     #[test]

@@ -46,6 +46,7 @@ enum Command {
     Status(status::Status),
     Reload(reload::Reload),
     Plugin(crate::plugin::Plugin),
+    Waf(crate::waf::Waf),
     Demo(demo::Demo),
 }
 
@@ -61,6 +62,7 @@ impl Arguments {
             Command::Status(command) => command.execute(),
             Command::Reload(command) => command.execute(),
             Command::Plugin(command) => command.execute(),
+            Command::Waf(command) => command.execute(),
             Command::Demo(command) => command.execute(),
         }
     }

@@ -12,6 +12,7 @@ mod plugin;
 mod request_file;
 mod running;
 mod server;
+mod waf;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -261,7 +262,8 @@ fn holds(needs: &Needs, value: &[u8]) -> bool {
         })
 }
 
-fn questions() -> Vec<Operator> {
+/// One of each kind.
+static QUESTIONS: LazyLock<Vec<Operator>> = LazyLock::new(|| {
     [
         ("beginsWith", "Ab"),
         ("contains", "aB"),
@@ -287,7 +289,7 @@ fn questions() -> Vec<Operator> {
     ]
     .map(|(name, argument)| make(name, argument))
     .into()
-}
+});
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
@@ -296,8 +298,8 @@ proptest! {
     fn what_matches_has_what_it_needs(
         value in prop::collection::vec(prop::sample::select(b"aAbB1:.%<= '-;\"/*xX\0\xff".to_vec()), 0..12)
     ) {
-        for operator in questions() {
-            if find(&operator, &value).is_some() {
+        for operator in &*QUESTIONS {
+            if find(operator, &value).is_some() {
                 prop_assert!(holds(&operator.needs(), &value), "{operator:?}");
             }
         }
@@ -322,8 +324,7 @@ proptest! {
         let value = value.concat();
         for name in ["detectSQLi", "detectXSS"] {
             let operator = make(name, "");
-            let needs = operator.needs();
-            if !holds(&needs, value.as_bytes()) {
+            if !holds(&operator.needs(), value.as_bytes()) {
                 prop_assert_eq!(find(&operator, value.as_bytes()), None, "{}", name);
             }
         }
@@ -374,11 +375,11 @@ fn nothing_takes_more_than_linear_time() {
         b"$a$",
     ];
     for unit in units {
-        let value = unit.repeat((1 << 15) / unit.len());
-        for operator in questions() {
+        let value = unit.repeat((1 << 16) / unit.len());
+        for operator in &*QUESTIONS {
             let begin = Instant::now();
-            find(&operator, &value);
-            assert!(begin.elapsed() < Duration::from_secs(2), "{operator:?} of {unit:?}: {:?}", begin.elapsed());
+            find(operator, &value);
+            assert!(begin.elapsed() < Duration::from_secs(4), "{operator:?} of {unit:?}: {:?}", begin.elapsed());
         }
     }
 }

@@ -2,14 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::model::IdRange;
+use crate::{model::IdRange, transaction::ROUTE};
 
 /// The first id of generated rules. Nobody gives out ids of this size: the ranges that are reserved for rule sets end below
 /// 22,000,000, and ids below 100,000 are for local use (ModSecurity's manual, `id`).
 pub const FIRST_ID: u64 = 4_290_000_000;
-
-/// The variable of `TX` that holds the name of the route.
-pub const ROUTE: &str = crate::transaction::ROUTE;
 
 /// What is not to be looked at on a route.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

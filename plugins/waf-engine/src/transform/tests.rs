@@ -189,6 +189,11 @@ fn code_pages_are_read() {
     let mut out = Vec::new();
     assert!(Transformation::UrlDecodeUni.apply(b"%u00a1%u201C%u2018", &mut out, Some(&map)));
     assert_eq!(out, b"!'\x18");
+    // The pairs may stand in the heading's line, as in the reduced file of libmodsecurity's tests.
+    let short = UnicodeMap::parse(b"1251 0434:64 043e:6f 0440:70\n", 1251).unwrap();
+    out.clear();
+    assert!(Transformation::UrlDecodeUni.apply(b"%u0434%u043e%u0440", &mut out, Some(&short)));
+    assert_eq!(out, b"dop");
     assert_eq!(UnicodeMap::parse(file, 437).unwrap_err(), "there is no code page 437");
     assert_eq!(UnicodeMap::parse(b"20127\n00a1:zz", 20127).unwrap_err(), "line 2: 00a1:zz is not a pair like 00a1:21");
 }

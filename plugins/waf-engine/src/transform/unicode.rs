@@ -21,17 +21,18 @@ impl UnicodeMap {
         let mut bytes = Vec::new();
         for (at, line) in file.split(|byte| *byte == b'\n').enumerate() {
             let line = String::from_utf8_lossy(line);
-            let mut words = line.split_ascii_whitespace();
+            let words = line.split_ascii_whitespace();
             let Some(first) = words.clone().next().filter(|word| !word.starts_with('#')) else { continue };
-            if !first.contains(':') {
+            let heading = !first.contains(':');
+            if heading {
                 current = first.parse::<u32>().ok();
                 found |= current == Some(code_page);
-                continue;
             }
             if current != Some(code_page) {
                 continue;
             }
-            for word in &mut words {
+            // Pairs may follow the number at once; its name, in parentheses, is none.
+            for word in words.filter(|word| !heading || word.contains(':')) {
                 let pair = word.split_once(':').and_then(|(code, byte)| {
                     Some((u16::from_str_radix(code, 16).ok()?, u8::from_str_radix(byte, 16).ok()?))
                 });

@@ -57,3 +57,21 @@ fn debians_core_rule_set_loads_from_its_own_place() {
     let never: Vec<_> = loaded.notes.iter().filter(|note| note.kind == NoteKind::NeverMatches).collect();
     assert_eq!(never.len(), 2, "@geoLookup and @rbl: {never:?}");
 }
+
+#[test]
+fn debians_recommended_settings_load() {
+    let recommended = "/etc/modsecurity/modsecurity.conf-recommended";
+    if !std::path::Path::new(recommended).exists() {
+        eprintln!("skipped: Debian's libapache2-mod-security2 is not installed");
+        return;
+    }
+    let loaded = load(|loader| {
+        loader.file(recommended);
+    });
+    show(&loaded);
+    let settings = &loaded.rules.settings;
+    assert_eq!(settings.mode, waf_engine::model::Mode::DetectionOnly);
+    assert!(settings.request_body_access && settings.response_body_access && settings.unicode_map.is_some());
+    // SecTmpDir, SecDataDir and the like.
+    assert!(loaded.notes.iter().any(|note| note.kind == NoteKind::Inert));
+}

@@ -82,9 +82,7 @@ fn describe(matched: &Match, rule: &Rule) -> String {
         return "Unconditional match in SecAction.".to_owned();
     };
     let mut description = "Matched \"Operator `".to_owned();
-    let mut name = condition.name.chars();
-    description.extend(name.next().map(|first| first.to_ascii_uppercase()));
-    description.push_str(name.as_str());
+    description.push_str(&shown_name(&condition.name));
     description.push_str("' with parameter `");
     push_limited(&mut description, condition.argument.as_bytes(), MOST_ARGUMENT);
     // Writing to a string does not fail.
@@ -92,4 +90,50 @@ fn describe(matched: &Match, rule: &Rule) -> String {
     push_limited(&mut description, &matched.value, MOST_VALUE);
     description.push_str("' )");
     description
+}
+
+/// An operator's name as libmodsecurity writes it, however the rule does.
+fn shown_name(name: &str) -> Cow<'_, str> {
+    const INNER_CAPITALS: &[&str] = &[
+        "BeginsWith",
+        "ContainsWord",
+        "DetectSQLi",
+        "DetectXSS",
+        "EndsWith",
+        "IpMatch",
+        "IpMatchFromFile",
+        "NoMatch",
+        "PmFromFile",
+        "RxGlobal",
+        "StrEq",
+        "StrMatch",
+        "UnconditionalMatch",
+        "ValidateByteRange",
+        "ValidateUrlEncoding",
+        "ValidateUtf8Encoding",
+        "VerifyCC",
+        "VerifyCPF",
+        "VerifySSN",
+        "VerifySVNR",
+    ];
+    if let Some(known) = INNER_CAPITALS.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+        return Cow::Borrowed(known);
+    }
+    let mut letters = name.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown_name;
+
+    #[test]
+    fn operators_are_named_as_libmodsecurity_does() {
+        for (name, shown) in
+            [("rx", "Rx"), ("streq", "StrEq"), ("detectSQLi", "DetectSQLi"), ("within", "Within"), ("", "")]
+        {
+            assert_eq!(shown_name(name), shown);
+        }
+    }
 }

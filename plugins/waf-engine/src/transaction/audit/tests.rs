@@ -74,7 +74,14 @@ fn engine(letters: &str) -> Engine {
     Engine::new(RuleSet { settings, entries: vec![crate::model::Entry::Rule(rule)] })
 }
 
+/// A transaction without the matches that the engine found.
 fn judge(engine: &Engine, target: &str, content_type: &str, body: &[u8]) -> Transaction {
+    let mut transaction = judge_keeping(engine, target, content_type, body);
+    transaction.matches.clear();
+    transaction
+}
+
+fn judge_keeping(engine: &Engine, target: &str, content_type: &str, body: &[u8]) -> Transaction {
     let ends = Ends {
         client: "192.0.2.1".parse().unwrap(),
         client_port: 40001,
@@ -99,7 +106,6 @@ fn judge(engine: &Engine, target: &str, content_type: &str, body: &[u8]) -> Tran
     transaction.response_head(engine, &NoWorld, &ResponseHead { status: 200, protocol: b"HTTP/1.1", fields });
     transaction.response_body(engine, &NoWorld, b"answer", BodyEnd::Complete);
     transaction.logging(engine, &NoWorld, 403);
-    transaction.matches.clear();
     transaction
 }
 
@@ -330,4 +336,38 @@ fn what_is_logged_is_bounded() {
 fn moments_are_written_as_asctime_does() {
     assert_eq!(time_stamp(0), "Thu Jan  1 00:00:00 1970");
     assert_eq!(time_stamp(951_782_400_000_000_000), "Tue Feb 29 00:00:00 2000");
+}
+
+#[test]
+fn a_match_tells_operator_variable_and_value() {
+    struct NoFiles;
+    impl crate::world::Files for NoFiles {
+        fn read(&self, _: &str) -> Result<Vec<u8>, String> {
+            Err("no files".to_owned())
+        }
+        fn glob(&self, _: &str) -> Result<Vec<String>, String> {
+            Ok(Vec::new())
+        }
+    }
+    let mut loader = crate::seclang::Loader::new(&NoFiles);
+    loader.text(
+        "rules.conf",
+        b"SecRuleEngine On\nSecAuditEngine On\nSecAuditLogParts AHZ\n\
+          SecRule ARGS:a \"@streq b\" \"id:7,phase:1,log,auditlog,pass,msg:'found %{MATCHED_VAR}',ver:'1.2',sanitiseArg:secret\"\n\
+          SecRule ARGS \"@rx x+\" \"id:8,phase:1,nolog,pass\"\n\
+          SecRule ARGS:secret \"@contains yyy\" \"id:9,phase:1,log,pass,logdata:'%{MATCHED_VAR}'\"",
+    );
+    let engine = Engine::new(loader.finish().unwrap().rules);
+    let transaction = judge_keeping(&engine, "/?a=b&secret=xxyyyzz", FORM, b"");
+    let document = audited(&engine, &transaction);
+    let details = |at: usize| &document["messages"][at]["details"];
+    assert_eq!(document["messages"].as_array().map(Vec::len), Some(2));
+    assert_eq!(document["messages"][0]["message"], "found b");
+    assert_eq!(details(0)["ver"], "1.2");
+    assert_eq!(
+        details(0)["match"],
+        "Matched \"Operator `StrEq' with parameter `b' against variable `ARGS:a' (Value: `b' )"
+    );
+    assert_eq!(details(1)["data"], "*******");
+    assert!(!document.to_string().contains("xxyyyzz"));
 }
