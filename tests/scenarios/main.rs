@@ -58,5 +58,5 @@ mod review;
 mod routes;
 mod shutdown;
 mod tls;
-mod waf_crs;
 mod waf;
+mod waf_crs;

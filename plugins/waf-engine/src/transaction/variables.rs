@@ -86,7 +86,7 @@ pub(super) fn source(variable: Variable) -> Source {
         Variable::MatchedVarsNames => Source::Matched { names: true },
         Variable::Rule => Source::Rule,
         Variable::Xml => Source::Xml,
-        Variable::Geo => Source::Nothing,
+        Variable::Geo | Variable::FilesTmpnames => Source::Nothing,
         _ => Source::Single,
     }
 }
