@@ -550,6 +550,11 @@ impl Transaction {
         self.run(&Cx { engine, world }, Phase::Logging);
     }
 
+    /// The variables of `TX` as they are now, with their values.
+    pub fn variables<'a>(&'a self, engine: &'a Engine) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.tx.iter(Some(&engine.plan.names))
+    }
+
     /// The rules that matched so far, in order, `nolog` ones too.
     pub fn matches(&self) -> &[Match] {
         &self.matches
