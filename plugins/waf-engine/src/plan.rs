@@ -48,6 +48,8 @@ pub(crate) struct Rule {
     pub links: Box<[Link]>,
     /// What must hold for the first link to match, where it can be told without looking at values.
     pub gate: Option<Gate>,
+    /// The gate is all there is to know, and a match is neither logged nor asks for values: no need to look at any.
+    pub simple: bool,
     /// At which rule to go on in the phase after a match of all links.
     pub jump: Option<u32>,
 }

@@ -175,7 +175,10 @@ impl Class {
         let whole = &link.transformations[..];
         let first = if link.multi_match { 1 } else { whole.len() };
         for length in first.max(1)..=whole.len() {
-            let chain = &whole[..length];
+            let chain = seen(&whole[..length]);
+            if chain.is_empty() {
+                continue;
+            }
             let view = match self.views.iter().position(|view| *view.chain == *chain) {
                 Some(at) => &mut self.views[at],
                 None => {
@@ -192,6 +195,13 @@ impl Class {
             view.rules.insert(rule);
         }
     }
+}
+
+/// A chain without its last steps that change nothing but ASCII case: the prefilter does not regard it.
+fn seen(chain: &[Transformation]) -> &[Transformation] {
+    let is_case = |step: &Transformation| matches!(step, Transformation::Lowercase | Transformation::Uppercase);
+    let end = chain.iter().rposition(|step| !is_case(step)).map_or(0, |last| last + 1);
+    &chain[..end]
 }
 
 /// Bytes without which the chain changes nothing of a value but the case of letters: as few and as rare ones as come easily. Case

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     model::{self, AllowScope, Disruptive, Mode, Phase, Template},
-    plan,
+    plan::{self, Gate},
     transaction::{
         Cost, Cx, Decision, Intervention, Look, Match, Transaction,
         arena::{Mark, NodeId},
@@ -45,11 +45,8 @@ impl Transaction {
             if self.removed.contains(index) {
                 continue;
             }
-            if quick && self.is_shut(cx, index) {
-                continue;
-            }
             let began = self.clock(cx);
-            let held = self.run_rule(cx, index);
+            let held = if quick { self.run_quick(cx, index) } else { self.run_rule(cx, index) };
             self.charge(cx, Some(index), began, held);
             if !held {
                 continue;
@@ -87,16 +84,45 @@ impl Transaction {
         cost.nanoseconds += cx.world.now().saturating_sub(began);
     }
 
-    /// Whether the rule's first link cannot match, by a look at `TX` alone.
-    fn is_shut(&self, cx: &Cx<'_>, index: usize) -> bool {
-        let Some(gate) = &cx.engine.plan.rules[index].gate else { return false };
+    /// As [`run_rule`](Self::run_rule), without what a gate makes needless.
+    fn run_quick(&mut self, cx: &Cx<'_>, index: usize) -> bool {
+        let planned = &cx.engine.plan.rules[index];
+        let Some(gate) = &planned.gate else { return self.run_rule(cx, index) };
+        if !self.is_open(gate) {
+            return false;
+        }
+        if !planned.simple || self.excluding.contains(index) {
+            return self.run_rule(cx, index);
+        }
+        self.begin_rule(index);
+        self.matched_last = None;
+        self.matched_kept.clear();
+        self.matched_kept_slot = Some(gate.slot);
+        match (gate.count, self.tx.slot(gate.slot)) {
+            (true, value) => self.matched_kept.push(if value.is_some() { b'1' } else { b'0' }),
+            (false, value) => self.matched_kept.extend_from_slice(value.unwrap_or_default()),
+        }
+        self.steps(cx, &planned.links[0].each);
+        self.complete(cx, cx.engine.rule(index), planned);
+        true
+    }
+
+    /// Whether the first link matches, by a look at `TX` alone.
+    fn is_open(&self, gate: &Gate) -> bool {
         let value = match (gate.count, self.tx.number(gate.slot)) {
             (true, there) => i64::from(there.is_some()),
             (false, Some(number)) => number,
-            (false, None) => return true,
+            (false, None) => return false,
         };
         let argument = gate.argument.unwrap_or_else(|slot| self.tx.number(slot).unwrap_or(0));
-        gate.comparison.holds(value, argument) == gate.negated
+        gate.comparison.holds(value, argument) != gate.negated
+    }
+
+    fn begin_rule(&mut self, index: usize) {
+        self.rule = Some(index);
+        self.matched.clear();
+        self.score = 0;
+        self.anomaly_score = 0;
     }
 
     /// One rule with all its links. Whether all matched.
@@ -104,10 +130,7 @@ impl Transaction {
         let mark = self.arena.mark();
         self.has_transient = false;
         self.has_pinned = false;
-        self.rule = Some(index);
-        self.matched.clear();
-        self.score = 0;
-        self.anomaly_score = 0;
+        self.begin_rule(index);
         let rule = cx.engine.rule(index);
         let planned = &cx.engine.plan.rules[index];
         let held = (0..rule.links.len()).all(|at| self.run_link(cx, index, at, &rule.links[at], &planned.links[at]));
@@ -129,6 +152,7 @@ impl Transaction {
                 self.matched_kept.clear();
                 self.matched_kept.extend_from_slice(self.arena.bytes(span));
                 self.matched_kept_name = self.shown_name(cx, &item);
+                self.matched_kept_slot = None;
                 self.matched_last = None;
             }
         }

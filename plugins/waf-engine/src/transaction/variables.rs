@@ -332,9 +332,10 @@ impl Transaction {
         let owned = |text: String| Cow::Owned(text.into_bytes());
         match variable {
             Variable::MatchedVar => Cow::Borrowed(self.matched_var()),
-            Variable::MatchedVarName => match &self.matched_last {
-                Some((item, _)) => Cow::Owned(self.shown_name(cx, item)),
-                None => Cow::Borrowed(&self.matched_kept_name),
+            Variable::MatchedVarName => match (&self.matched_last, self.matched_kept_slot) {
+                (Some((item, _)), _) => Cow::Owned(self.shown_name(cx, item)),
+                (None, Some(slot)) => owned(format!("TX:{}", cx.engine.plan.names.shown(slot))),
+                (None, None) => Cow::Borrowed(&self.matched_kept_name),
             },
             Variable::HighestSeverity => owned(self.highest_severity.map_or(255, u32::from).to_string()),
             Variable::Duration => owned((cx.world.now().saturating_sub(self.began) / 1_000_000).to_string()),
