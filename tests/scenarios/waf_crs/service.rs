@@ -210,8 +210,7 @@ fn reloading_the_rules_does_not_grow_the_process() {
     });
 }
 
-/// `PORTCULLIS_BIN=target/release/portcullis cargo test --workspace --test scenarios -- --ignored --nocapture a_thousand_reloads`, after a
-/// release build: every reload compiles the plugin.
+/// How it is run: `tests/conformance/README.md`.
 #[test]
 #[ignore = "takes minutes; run it by its name"]
 fn a_thousand_reloads_do_not_grow_the_process() {
