@@ -3,7 +3,7 @@ use std::{path::Path, time::Duration};
 use portcullis_tests::{
     process::Process,
     repository,
-    scenario::{alone, eventually, scenario_within},
+    scenario::{alone, scenario_within},
     shared,
     tool::{Finished, Tool, installed},
 };
