@@ -93,6 +93,7 @@ impl Ground {
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
         });
         self.answers.lock().unwrap().push(manager.answers());
+        manager.begin();
         manager
     }
 }
