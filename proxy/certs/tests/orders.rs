@@ -25,7 +25,6 @@ use portcullis_tests::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
 };
 
 /// Long enough for pebble beside a compiler.
