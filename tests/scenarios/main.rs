@@ -60,5 +60,5 @@ mod review;
 mod routes;
 mod shutdown;
 mod tls;
-mod waf_crs;
 mod waf;
+mod waf_crs;

@@ -1,4 +1,4 @@
-//! How long the engine takes for a request, natively: `speed [--plain] [--rules] FILE...`, in SecLang's order. Prints for each kind of
+//! How long the engine takes for a request, natively: `speed [--plain] [--rules] [--only=KIND] [--for=MILLISECONDS] FILE...`, in SecLang's order. Prints for each kind of
 //! request the median of many runs; with `--rules` also which rules took the most of it.
 
 use std::{
@@ -58,7 +58,8 @@ fn main() -> ExitCode {
     };
     let engine = if has("--plain") { Engine::plain(rules) } else { Engine::new(rules) };
     println!("loaded in {:?}", began.elapsed());
-    for (name, request) in requests() {
+    let only = options.iter().find_map(|option| option.strip_prefix("--only=")).unwrap_or_default();
+    for (name, request) in requests().into_iter().filter(|(name, _)| name.contains(only)) {
         measure(&engine, name, &request, has("--rules"));
     }
     ExitCode::SUCCESS
@@ -72,7 +73,7 @@ fn measure(engine: &Engine, name: &str, request: &Request, by_rule: bool) {
     let mut transaction = Transaction::begin(engine, &start);
     let mut times = Vec::new();
     let began = Instant::now();
-    while times.len() < 10 || (began.elapsed().as_millis() < 700 && times.len() < 20_000) {
+    while times.len() < 10 || began.elapsed().as_millis() < milliseconds() {
         let before = Instant::now();
         transaction.restart(engine, &start);
         trial::judge(engine, &world, &mut transaction, request, &answer);
@@ -124,8 +125,7 @@ fn answer(_: &Request) -> Response {
 
 /// The kinds of request that the project's figures are about.
 fn requests() -> Vec<(&'static str, Request)> {
-    let form: String =
-        (0..20).map(|n| format!("field{n}=some+value+that+a+person+typed+{n}%2C+with+words&")).collect();
+    let form: String = (0..20).map(|n| format!("field{n}=some+value+that+a+person+typed+{n}%2C+with+words&")).collect();
     let item = r#"{"id":12345,"name":"A thing of some kind","tags":["red","blue"],"price":12.5,"note":"ordinary text, nothing else"},"#;
     let json = |bytes: usize| format!("[{}{{}}]", item.repeat(bytes / item.len()));
     vec![
@@ -171,4 +171,10 @@ fn post(media: &str, body: &str) -> Request {
         request.fields.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
     }
     request
+}
+
+/// `--for=MILLISECONDS`: how long each kind of request is repeated.
+fn milliseconds() -> u128 {
+    let chosen = std::env::args().find_map(|argument| argument.strip_prefix("--for=")?.parse().ok());
+    chosen.unwrap_or(700)
 }

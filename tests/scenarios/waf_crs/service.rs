@@ -14,7 +14,9 @@ const HOST: &str = "a.example";
 
 /// A rule that refuses requests with an argument that begins with `word`.
 fn refuses(id: u32, word: &str) -> String {
-    format!("SecRule ARGS \"@beginsWith {word}\" \"id:{id},phase:2,deny,status:403,log,msg:'the word {word}',tag:'words'\"\n")
+    format!(
+        "SecRule ARGS \"@beginsWith {word}\" \"id:{id},phase:2,deny,status:403,log,msg:'the word {word}',tag:'words'\"\n"
+    )
 }
 
 async fn status(proxy: &Proxy, target: &str) -> u16 {
@@ -107,9 +109,9 @@ fn a_route_has_its_own_mode_and_exceptions_and_the_rules_are_there_once() {
 /// The rules that the audit log has for requests of `path`, once it has one.
 async fn logged(proxy: &Proxy, path: &str) -> Vec<String> {
     eventually("the audit log has it", async || {
-        let entry = audit_log(proxy).into_iter().find(|entry| {
-            entry["transaction"]["request"]["uri"].as_str().is_some_and(|uri| uri.starts_with(path))
-        })?;
+        let entry = audit_log(proxy)
+            .into_iter()
+            .find(|entry| entry["transaction"]["request"]["uri"].as_str().is_some_and(|uri| uri.starts_with(path)))?;
         let messages = entry["transaction"]["messages"].as_array()?;
         Some(messages.iter().filter_map(|message| Some(message["details"]["ruleId"].as_str()?.to_owned())).collect())
     })

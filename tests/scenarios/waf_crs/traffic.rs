@@ -115,7 +115,8 @@ fn debians_own_list_of_files_loads_once_both_folders_are_granted() {
         let grant = "[plugin.waf.grants]\nfiles = [\"/etc/modsecurity/crs/\", \"/usr/share/modsecurity-crs/\"]\n";
         let proxy = guarded(&[list], grant, origin.address()).start().await;
         let mut client = Raw::connect(proxy.address("http")).await;
-        let attack = "GET /?id=1%27+or+%271%27=%271 HTTP/1.1\r\nhost: a.example\r\nuser-agent: x\r\naccept: */*\r\n\r\n";
+        let attack =
+            "GET /?id=1%27+or+%271%27=%271 HTTP/1.1\r\nhost: a.example\r\nuser-agent: x\r\naccept: */*\r\n\r\n";
         assert_eq!(client.exchange(attack).await.status, 403);
     });
 }

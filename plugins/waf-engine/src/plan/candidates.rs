@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{bits::Bits, prefilter::Prefilter};
+use super::{bits::Bits, names::Names, prefilter::Prefilter};
 use crate::{
     bytes::ByteSet,
     model::{self, Phase, Selector, Variable, XPath},
@@ -28,8 +28,8 @@ pub(crate) struct Classes {
     pub always: Bits,
     /// By collection or single value.
     pub variables: Vec<(Variable, Class)>,
-    /// By entry of a collection; names in lower case.
-    pub named: Vec<(Variable, HashMap<Box<[u8]>, Class>)>,
+    /// By entry of a collection; the numbers are those of [`Plan::entries`](super::Plan::entries).
+    pub named: Vec<(Variable, HashMap<u32, Class>)>,
     /// By path.
     pub paths: Vec<(XPath, Class)>,
 }
@@ -95,7 +95,7 @@ fn fixed(variable: Variable) -> bool {
 
 impl Candidates {
     /// Of all rules, in the plan's order.
-    pub fn new(rules: &[&model::Rule]) -> Self {
+    pub fn new(rules: &[&model::Rule], names: &mut Names) -> Self {
         let count = rules.len();
         let mut needs: Vec<Option<Needs>> = Vec::with_capacity(count);
         let mut phases: Vec<_> = (0..5).map(|_| Classes::new(count)).collect();
@@ -104,7 +104,7 @@ impl Candidates {
             let classes = &mut phases[rule.phase as usize - 1];
             match needs[index] {
                 None => classes.always.insert(index),
-                Some(_) => classes.add(index, count, &rule.links[0]),
+                Some(_) => classes.add(index, count, &rule.links[0], names),
             }
         }
         Self { prefilter: Prefilter::new(&needs), phases }
@@ -131,12 +131,12 @@ impl Classes {
         Self { always: Bits::none(count), variables: Vec::new(), named: Vec::new(), paths: Vec::new() }
     }
 
-    fn add(&mut self, rule: usize, count: usize, link: &model::Link) {
+    fn add(&mut self, rule: usize, count: usize, link: &model::Link, names: &mut Names) {
         for target in link.targets.iter().filter(|target| !target.excluded) {
             let class = match &target.selector {
                 Selector::Name(name) => {
                     let at = at(&mut self.named, target.variable, HashMap::new);
-                    self.named[at].1.entry(name.as_bytes().into()).or_insert_with(|| Class::new(count))
+                    self.named[at].1.entry(names.slot(name)).or_insert_with(|| Class::new(count))
                 }
                 Selector::XPath(path) => {
                     let at = at(&mut self.paths, path.clone(), || Class::new(count));
