@@ -10,6 +10,7 @@
 //! | [`guests`] | plugins for tests, built when they are not there |
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
 //! | [`unbound`], [`nginx`] | the real ones |
+//! | [`pebble`] | an authority for certificates, with its nameserver |
 //! | [`plugin`] | plugins in other languages than Rust, built |
 //! | [`plugin_host`] | the host of plugins by itself, for the tests of `proxy/plugin` |
 //! | [`raw_plugin`] | core modules written by hand, with what no compiler would make |
@@ -31,6 +32,7 @@ pub mod guests;
 pub mod nameserver;
 pub mod nginx;
 pub mod origin;
+pub mod pebble;
 pub mod plugin;
 pub mod plugin_host;
 pub mod port;

@@ -23,6 +23,8 @@ pub use self::{
     regex::Regex,
     text::{Text, Where},
 };
+pub(crate) use number::leading_number;
+
 use crate::{
     bytes::ByteSet,
     model::Template,

@@ -158,6 +158,11 @@ impl Pattern {
         self.needs.clone()
     }
 
+    /// Roughly how many bytes it takes, without what searches need in passing.
+    pub fn memory(&self) -> usize {
+        self.regular.memory_usage()
+    }
+
     /// Why it runs on the backtracking engine, if it does.
     pub fn backtracks(&self) -> Option<&str> {
         self.backtracking.as_ref().map(|backtracking| backtracking.reason)

@@ -469,3 +469,30 @@ fn needs_report() {
     }
     println!("{} patterns, {without} without clauses; {passed} of {asked} questions remain", named.len());
 }
+
+/// `cargo test memory_report -- --ignored --nocapture`: what automata and caches take.
+#[test]
+#[ignore = "a report for reading"]
+fn memory_report() {
+    for folder in ["modsecurity-crs", "crs-v4"] {
+        let (mut count, mut fixed, mut fresh, mut used) = (0, 0, 0, 0);
+        let mut all = Vec::new();
+        for (name, source) in crs().iter().filter(|(name, _)| name.contains(folder)) {
+            let pattern = Pattern::new(source, OPTIONS).unwrap();
+            count += 1;
+            fixed += pattern.regular.memory_usage();
+            let mut cache = pattern.regular.create_cache();
+            fresh += cache.memory_usage();
+            for value in ORDINARY {
+                let _ = pattern.regular.search_half_with(&mut cache, &Input::new(value).earliest(true));
+            }
+            used += cache.memory_usage();
+            all.push((pattern.regular.memory_usage(), cache.memory_usage(), name.clone()));
+        }
+        all.sort();
+        println!("{folder}: {count} patterns, {fixed} bytes fixed, caches {fresh} fresh, {used} after ordinary values");
+        for (fixed, cache, name) in all.iter().rev().take(12) {
+            println!("    {fixed} {cache} {}", name.rsplit('/').next().unwrap());
+        }
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{bits::Bits, prefilter::Prefilter};
+use super::{bits::Bits, names::Names, prefilter::Prefilter};
 use crate::{
     bytes::ByteSet,
     model::{self, Phase, Selector, Variable, XPath},
@@ -28,8 +28,8 @@ pub(crate) struct Classes {
     pub always: Bits,
     /// By collection or single value.
     pub variables: Vec<(Variable, Class)>,
-    /// By entry of a collection; names in lower case.
-    pub named: Vec<(Variable, HashMap<Box<[u8]>, Class>)>,
+    /// By entry of a collection; the numbers are those of [`Plan::entries`](super::Plan::entries).
+    pub named: Vec<(Variable, HashMap<u32, Class>)>,
     /// By path.
     pub paths: Vec<(XPath, Class)>,
 }
@@ -95,7 +95,7 @@ fn fixed(variable: Variable) -> bool {
 
 impl Candidates {
     /// Of all rules, in the plan's order.
-    pub fn new(rules: &[&model::Rule]) -> Self {
+    pub fn new(rules: &[&model::Rule], names: &mut Names) -> Self {
         let count = rules.len();
         let mut needs: Vec<Option<Needs>> = Vec::with_capacity(count);
         let mut phases: Vec<_> = (0..5).map(|_| Classes::new(count)).collect();
@@ -104,7 +104,7 @@ impl Candidates {
             let classes = &mut phases[rule.phase as usize - 1];
             match needs[index] {
                 None => classes.always.insert(index),
-                Some(_) => classes.add(index, count, &rule.links[0]),
+                Some(_) => classes.add(index, count, &rule.links[0], names),
             }
         }
         Self { prefilter: Prefilter::new(&needs), phases }
@@ -131,12 +131,12 @@ impl Classes {
         Self { always: Bits::none(count), variables: Vec::new(), named: Vec::new(), paths: Vec::new() }
     }
 
-    fn add(&mut self, rule: usize, count: usize, link: &model::Link) {
+    fn add(&mut self, rule: usize, count: usize, link: &model::Link, names: &mut Names) {
         for target in link.targets.iter().filter(|target| !target.excluded) {
             let class = match &target.selector {
                 Selector::Name(name) => {
                     let at = at(&mut self.named, target.variable, HashMap::new);
-                    self.named[at].1.entry(name.as_bytes().into()).or_insert_with(|| Class::new(count))
+                    self.named[at].1.entry(names.slot(name)).or_insert_with(|| Class::new(count))
                 }
                 Selector::XPath(path) => {
                     let at = at(&mut self.paths, path.clone(), || Class::new(count));
@@ -175,7 +175,10 @@ impl Class {
         let whole = &link.transformations[..];
         let first = if link.multi_match { 1 } else { whole.len() };
         for length in first.max(1)..=whole.len() {
-            let chain = &whole[..length];
+            let chain = seen(&whole[..length]);
+            if chain.is_empty() {
+                continue;
+            }
             let view = match self.views.iter().position(|view| *view.chain == *chain) {
                 Some(at) => &mut self.views[at],
                 None => {
@@ -194,17 +197,34 @@ impl Class {
     }
 }
 
-/// Bytes without which no transformation of the chain changes a value: as few and as rare ones as come easily.
+/// A chain without its last steps that change nothing but ASCII case: the prefilter does not regard it.
+fn seen(chain: &[Transformation]) -> &[Transformation] {
+    let is_case = |step: &Transformation| matches!(step, Transformation::Lowercase | Transformation::Uppercase);
+    let end = chain.iter().rposition(|step| !is_case(step)).map_or(0, |last| last + 1);
+    &chain[..end]
+}
+
+/// Bytes without which the chain changes nothing of a value but the case of letters: as few and as rare ones as come easily. Case
+/// makes no difference to the prefilter.
 ///
 /// Each byte is left out if values of all those left out so far stay as they are. That is right because a transformation that can
-/// change values of some bytes can change values of more bytes, too (`could_change` never turns false as bytes are added).
+/// change values of some bytes can change values of more bytes, too (`could_change` never turns false as bytes are added). Letters
+/// are left out in both cases or not at all, so that it makes no difference when case is changed on the way.
 fn triggers(chain: &[Transformation]) -> ByteSet {
-    let common = b"etaoinshrdlcumwfgypbvkjxqzETAOINSHRDLCUMWFGYPBVKJXQZ0123456789/.-_ =:;,&()";
+    let common = b"etaoinshrdlcumwfgypbvkjxqz0123456789/.-_ =:;,&()";
+    let upper = ByteSet::range(b'A', b'Z');
+    let changes = |step: &Transformation, set: &ByteSet| match step {
+        Transformation::Lowercase | Transformation::Uppercase => false,
+        // Makes capital letters small, and otherwise looks at other bytes.
+        Transformation::CmdLine => step.could_change(&set.complement().union(&upper).complement()),
+        _ => step.could_change(set),
+    };
     let mut without = ByteSet::EMPTY;
     for byte in common.iter().copied().chain(0..=255) {
         let mut more = without;
-        more.insert(byte);
-        if !chain.iter().any(|transformation| transformation.could_change(&more)) {
+        more.insert(byte.to_ascii_lowercase());
+        more.insert(byte.to_ascii_uppercase());
+        if !chain.iter().any(|step| changes(step, &more)) {
             without = more;
         }
     }
@@ -250,11 +270,13 @@ mod tests {
         assert_eq!(triggers(Transformation::ReplaceComments), b"*");
         assert_eq!(triggers(Transformation::UrlDecodeUni), b"%+");
         assert_eq!(triggers(Transformation::Length).len(), 256);
+        assert_eq!(triggers(Transformation::Lowercase), b"");
+        assert_eq!(triggers(Transformation::CmdLine), b"\t\n\r \"',;\\^");
     }
 
     proptest! {
         #[test]
-        fn without_a_trigger_nothing_changes(
+        fn without_a_trigger_only_case_changes(
             value in proptest::collection::vec(any::<u8>(), 0..40),
             text in "[ -~]{0,40}",
             chain in proptest::collection::vec(proptest::sample::select(ALL), 1..4),
@@ -266,8 +288,13 @@ mod tests {
                 if value.is_empty() {
                     continue;
                 }
+                let mut seen = value.clone();
                 for step in &chain {
-                    prop_assert!(!step.apply(&value, &mut Vec::new(), None), "{step:?} of {value:?}");
+                    let mut out = Vec::new();
+                    if step.apply(&seen, &mut out, None) {
+                        seen = out;
+                    }
+                    prop_assert!(seen.eq_ignore_ascii_case(&value), "{step:?} of {value:?}: {seen:?}");
                 }
             }
         }

@@ -1,9 +1,9 @@
-//! Names of `TX` that rules write out, as numbers.
+//! Names that rules write out, as numbers.
 
 use std::collections::HashMap;
 
-/// Numbers for names, compared without regard to ASCII case. The captures `0` to `9` are the numbers 0 to 9.
-#[derive(Debug)]
+/// Numbers for names, compared without regard to ASCII case.
+#[derive(Debug, Default)]
 pub(crate) struct Names {
     by_name: HashMap<Box<[u8]>, u32>,
     /// As rules write them.
@@ -11,8 +11,9 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub fn new() -> Self {
-        let mut names = Self { by_name: HashMap::new(), shown: Vec::new() };
+    /// For `TX`: the captures `0` to `9` are the numbers 0 to 9.
+    pub fn with_captures() -> Self {
+        let mut names = Self::default();
         for digit in 0..10 {
             names.slot(&digit.to_string());
         }

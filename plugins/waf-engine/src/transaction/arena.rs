@@ -114,7 +114,8 @@ impl Arena {
     }
 
     pub fn bytes(&self, span: Span) -> &[u8] {
-        &self.bytes[span.start as usize..][..span.len as usize]
+        // What was forgotten is empty.
+        self.bytes.get(span.start as usize..span.start as usize + span.len as usize).unwrap_or_default()
     }
 
     pub fn get(&self, node: NodeId) -> &[u8] {
@@ -201,7 +202,7 @@ impl Arena {
 
     /// Whether these bytes came after the mark.
     pub fn is_after(&self, span: Span, mark: Mark) -> bool {
-        span.len > 0 && span.start as usize >= mark.bytes
+        span.start as usize >= mark.bytes
     }
 
     /// Forgets everything since the mark.

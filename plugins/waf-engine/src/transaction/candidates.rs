@@ -3,7 +3,7 @@
 use crate::{
     model::Phase,
     plan::candidates::Class,
-    transaction::{Cx, Transaction, arena::NodeId, variables::Source, variables::source},
+    transaction::{Cx, Transaction, arena::NodeId, fill::UNNAMED, variables::Source, variables::source},
 };
 
 impl Transaction {
@@ -37,9 +37,10 @@ impl Transaction {
             for list in lists {
                 for at in 0..self.lists[*list as usize].len() {
                     let entry = self.lists[*list as usize][at];
-                    self.lower.clear();
-                    self.lower.extend(self.arena.get(entry.name).iter().map(u8::to_ascii_lowercase));
-                    if let Some(class) = by_name.get(self.lower.as_slice()) {
+                    if entry.number == UNNAMED {
+                        continue;
+                    }
+                    if let Some(class) = by_name.get(&entry.number) {
                         self.find_for_value(cx, class, if names { entry.name } else { entry.value });
                     }
                 }

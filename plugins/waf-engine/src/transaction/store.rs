@@ -1,6 +1,6 @@
 //! Variables that rules write: `TX` and `ENV`.
 
-use crate::plan::names::Names;
+use crate::{operator::leading_number, plan::names::Names};
 
 /// Values longer than this are cut: what a rule makes of its own values over and over must not fill the memory.
 pub(super) const LONGEST: usize = 64 << 10;
@@ -34,8 +34,10 @@ struct Other {
 
 impl Store {
     pub fn clear(&mut self, names: usize) {
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.there) {
             slot.there = false;
+            slot.value.clear();
+            slot.number = 0;
         }
         self.slots.resize_with(names, Slot::default);
         self.others.clear();
@@ -57,11 +59,38 @@ impl Store {
         slot.there = true;
         slot.value.clear();
         slot.value.extend_from_slice(&value[..value.len().min(LONGEST)]);
-        slot.number = number(&slot.value);
+        slot.number = leading_number(&slot.value);
+    }
+
+    pub fn copy_slot(&mut self, slot: u32, from: u32) {
+        if slot == from {
+            // What is not there becomes empty, as by any other text.
+            self.slots[slot as usize].there = true;
+            return;
+        }
+        let mut value = std::mem::take(&mut self.slots[slot as usize].value);
+        value.clear();
+        value.extend_from_slice(self.slot(from).unwrap_or_default());
+        let slot = &mut self.slots[slot as usize];
+        slot.there = true;
+        slot.number = leading_number(&value);
+        slot.value = value;
+    }
+
+    pub fn set_number(&mut self, slot: u32, number: i64) {
+        use std::io::Write;
+        let slot = &mut self.slots[slot as usize];
+        slot.there = true;
+        slot.value.clear();
+        // Writing to a vector does not fail.
+        let _ = write!(slot.value, "{number}");
+        slot.number = number;
     }
 
     pub fn unset_slot(&mut self, slot: u32) {
         self.slots[slot as usize].there = false;
+        self.slots[slot as usize].value.clear();
+        self.slots[slot as usize].number = 0;
     }
 
     /// By a name in lower case.
@@ -95,28 +124,18 @@ impl Store {
         }
     }
 
+    /// As [`iter`](Self::iter), without the names that rules write out.
+    pub fn others(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.others.iter().map(|other| (other.shown.as_slice(), other.value.as_slice()))
+    }
+
     /// Names as they are shown, and values.
     pub fn iter<'a>(&'a self, names: Option<&'a Names>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let slots = self.slots.iter().enumerate().filter(|(_, slot)| slot.there).filter_map(move |(index, slot)| {
             names.map(|names| (names.shown(index as u32).as_bytes(), slot.value.as_slice()))
         });
-        slots.chain(self.others.iter().map(|other| (other.shown.as_slice(), other.value.as_slice())))
+        slots.chain(self.others())
     }
-}
-
-/// The number that a text begins with, after blanks, as C's `strtol` reads it; 0 without one. Saturates.
-pub(super) fn number(text: &[u8]) -> i64 {
-    let text = text.trim_ascii_start();
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let mut value = 0i64;
-    for digit in digits.iter().take_while(|byte| byte.is_ascii_digit()) {
-        value = value.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
-    }
-    if negative { -value } else { value }
 }
 
 #[cfg(test)]
@@ -124,17 +143,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_as_c_reads_them() {
-        for (text, expected) in
-            [("12", 12), (" -7x", -7), ("+3", 3), ("", 0), ("x1", 0), ("300%", 300), ("99999999999999999999", i64::MAX)]
-        {
-            assert_eq!(number(text.as_bytes()), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn names_are_found_in_any_case() {
-        let mut names = Names::new();
+        let mut names = Names::default();
         let score = names.assigned_slot("Score");
         let mut store = Store::default();
         store.clear(names.len());

@@ -66,8 +66,11 @@ impl Automaton {
         }
         // By depth: each state learns from the state of its longest end that is a beginning, which is nearer to the root.
         let mut fallback = vec![0_usize; trie.len()];
-        let mut queue = std::collections::VecDeque::from([0_usize]);
-        while let Some(state) = queue.pop_front() {
+        let mut order = vec![0_usize];
+        let mut at = 0;
+        while at < order.len() {
+            let state = order[at];
+            at += 1;
             let back = fallback[state];
             for class in 0..CLASSES {
                 let (child, other) = (trie[state][class] as usize, trie[back][class]);
@@ -81,15 +84,15 @@ impl Automaton {
                 found[child].extend(inherited);
                 found[child].sort_unstable();
                 found[child].dedup();
-                queue.push_back(child);
+                order.push(child);
             }
         }
-        Some(Self::table(&trie, &found, classes))
+        Some(Self::table(&trie, &found, &order, classes))
     }
 
-    /// With the states that find something last.
-    fn table(trie: &[[u16; CLASSES]], found: &[Vec<u32>], classes: Box<[u8; 256]>) -> Self {
-        let (finding, silent): (Vec<usize>, Vec<usize>) = (0..trie.len()).partition(|state| !found[*state].is_empty());
+    /// With the states that find something last; otherwise by depth, for those near the root are visited most.
+    fn table(trie: &[[u16; CLASSES]], found: &[Vec<u32>], order: &[usize], classes: Box<[u8; 256]>) -> Self {
+        let (finding, silent): (Vec<usize>, Vec<usize>) = order.iter().partition(|state| !found[**state].is_empty());
         let finds = silent.len();
         let order: Vec<usize> = silent.into_iter().chain(finding).collect();
         let mut renumbered = vec![0_u16; trie.len()];
