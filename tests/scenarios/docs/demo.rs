@@ -7,11 +7,14 @@ use std::{
 use portcullis_tests::{
     binary,
     process::Process,
+    repository::{read, section},
     scenario::{eventually, eventually_within, scenario},
     tool::{Finished, Tool},
 };
 use rustix::process::Signal;
 use tempfile::TempDir;
+
+use super::pages::commands;
 
 /// The demonstration's ports are fixed, so there is one demonstration at a time: all of it is one scenario.
 const TCP: [u16; 8] = [8080, 8443, 9053, 9101, 9102, 9103, 9104, 9110];
@@ -85,14 +88,36 @@ fn the_demonstration_does_what_its_lines_say() {
         let refused = well(find("-si http://shop"), at).await;
         assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("retry-after"), "{refused}");
         assert!(well(find("plugin inspect"), at).await.contains("key_value = true"));
+        // A web application firewall.
+        let refused = well(find("script"), at).await;
+        assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("attack-1"), "{refused}");
+        let why = well(find("explain attack-1"), at).await;
+        assert!(why.contains("7000401"), "{why}");
         // Editing.
         well(find("sed -i"), at).await;
         let line = find("news.localhost:8080");
         eventually("the edit counts", async || well(line, at).await.starts_with("blog").then_some(())).await;
         // Asking why.
-        let why = well(find(" explain "), at).await;
+        let why = well(find(" explain https"), at).await;
         assert!(why.contains("forwarded to shop") && why.contains("server.pem"), "{why}");
         assert!(well(find(" status "), at).await.contains("generation"));
+
+        // The README's next line: the Core Rule Set, where it is installed.
+        if Path::new("/usr/share/modsecurity-crs/rules").exists() {
+            let page = read("README.md");
+            let commands = commands(section(&page, "## Try it"));
+            let next = commands.iter().find(|line| line.starts_with("sed ")).unwrap().replace("target/demo", "demo");
+            well(&next, at).await;
+            let line = find("script").replace("attack-1", "attack-2").replace("blog.", "news.");
+            let ask = find("explain attack-1").replace("attack-1", "attack-2");
+            eventually_within(Duration::from_secs(60), "the Core Rule Set refuses it", async || {
+                let refused = well(&line, at).await;
+                (refused.starts_with("HTTP/1.1 403") && well(&ask, at).await.contains("949110")).then_some(())
+            })
+            .await;
+        } else {
+            eprintln!("SKIPPED: Debian's modsecurity-crs is not installed");
+        }
 
         // A second one says which port is busy, and leaves the first alone.
         let mut second = start(&folder, "second").await;

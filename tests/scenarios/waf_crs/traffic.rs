@@ -63,7 +63,7 @@ async fn origin() -> Origin {
 /// Stock rules, as they are installed: ordinary traffic passes, and most attacks do not.
 async fn judge(rules: &[String], blocked_at_least: usize) {
     let origin = origin().await;
-    let proxy = guarded(rules, "audit_log = \"@dir@/audit.jsonl\"", origin.address()).start().await;
+    let proxy = guarded(rules, "audit_log = \"audit.jsonl\"", origin.address()).start().await;
     let benign = requests("benign");
     assert!(benign.len() > 200, "{}", benign.len());
     let refused: Vec<_> = answers(&proxy, &benign)
