@@ -76,6 +76,18 @@ impl Plan {
         Self { text: text.into(), layout: None, ground, environment: Vec::new(), wrapper: Vec::new(), stdout: None }
     }
 
+    /// Runs another text, with the same files, values and ports.
+    #[must_use]
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.text = text.into();
+        self
+    }
+
+    /// The folder of the configuration.
+    pub fn folder(&self) -> &Path {
+        self.ground.folder.path()
+    }
+
     /// Gives the placeholder `name` a value.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
@@ -144,13 +156,7 @@ impl Plan {
         let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
         work(&proxy).await;
-        eventually_within(Duration::from_secs(30), "the proxy serves", async || {
-            if let Ok(Some(status)) = proxy.child.try_wait() {
-                panic!("the proxy ended with {status}");
-            }
-            proxy.try_control(&json!({ "command": "status" })).await.ok()
-        })
-        .await;
+        proxy.serves().await;
         proxy
     }
 
@@ -325,6 +331,32 @@ impl Proxy {
     /// The control socket.
     pub fn control_path(&self) -> PathBuf {
         self.folder().join("control.sock")
+    }
+
+    /// Ends the process with `signal` and starts it again, on the same configuration and without what a [`Plan`] adds to its environment.
+    ///
+    /// # Panics
+    /// When it does not end, or does not serve soon.
+    pub async fn restart_after(&mut self, signal: Signal) {
+        self.signal(signal);
+        self.ended().await;
+        self.child = launch::launch(self.folder(), &self.ground.config(), &[], &[], None);
+        self.serves().await;
+    }
+
+    async fn serves(&mut self) {
+        eventually_within(Duration::from_secs(30), "the proxy serves", async || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the proxy ended with {status}");
+            }
+            self.try_control(&json!({ "command": "status" })).await.ok()
+        })
+        .await;
+    }
+
+    /// Runs a command of `portcullis` on the configuration, whose path comes last.
+    pub async fn command_on_config(&self, arguments: &[&str]) -> Finished {
+        Tool::at(binary::portcullis()).args(arguments).args([self.ground.config()]).run().await
     }
 
     /// Runs a command of `portcullis` that talks to this process.

@@ -57,6 +57,22 @@ impl Client {
         Some(until.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
+    /// Asks for a directory, and looks whether it is one.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub async fn directory(self, url: &str) -> Result<(), String> {
+        let request = Request::get(url).body(BodyWrapper::default()).map_err(|error| error.to_string())?;
+        let response = self.send(request).await.map_err(|error| error.to_string())?;
+        let (status, body) = (response.status(), response.into_body().collect().await);
+        let Ok(body) = body;
+        let known = serde_json::from_slice::<serde_json::Value>(&body.to_bytes());
+        match known {
+            Ok(directory) if directory["newOrder"].is_string() => Ok(()),
+            _ => Err(format!("it answers {status} with something that is no directory")),
+        }
+    }
+
     async fn send(self, request: Request<BodyWrapper<Bytes>>) -> Result<Response<Full<Bytes>>, Error> {
         let other = |text: String| Error::Other(text.into());
         let uri = request.uri().clone();

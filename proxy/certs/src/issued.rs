@@ -16,6 +16,8 @@ use crate::{clock::Instant, documents::CertificateDocument, settings::KeyKind, s
 pub struct Issued {
     /// What it was ordered for.
     pub subject: Subject,
+    /// The same as text.
+    pub name: Arc<str>,
     /// What kind of key it has.
     pub kind: KeyKind,
     /// What handshakes need.
@@ -64,6 +66,7 @@ impl Issued {
         })?;
         Ok(Self {
             subject: subject.clone(),
+            name: subject.to_string().into(),
             kind,
             certified: Arc::new(certified),
             issuer,
@@ -88,6 +91,11 @@ impl Issued {
     /// Whether it can be shown at that moment.
     pub fn valid(&self, now: Instant) -> bool {
         self.not_before <= now && now < self.not_after
+    }
+
+    /// Whether it is for an address.
+    pub fn is_address(&self) -> bool {
+        matches!(self.subject, Subject::Address(_))
     }
 
     /// The leaf.

@@ -3,27 +3,37 @@
 //! One task looks at the wall clock at least twice a minute, so that a clock that jumps, a laptop that slept and a window that the authority
 //! moved are all noticed in the same way. Each order is a task of its own: one that hangs holds up nobody but its own name.
 
+mod entry;
+mod keeping;
+mod ordering;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use futures_util::StreamExt as _;
 use rustls::crypto::CryptoProvider;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     task::JoinHandle,
 };
 
+use self::entry::Entry;
+pub use self::entry::{Listed, state};
 use crate::{
     answers::{Answering, Answers},
     challenge::{Records, Solver},
     clock::Instant,
-    documents::{self, Attempt, AttemptsDocument, CertificateDocument, ChallengeDocument},
+    documents::{self, AttemptsDocument, CertificateDocument, ChallengeDocument},
     failure::{Failure, Kind},
     issued::Issued,
     order::Orders,
@@ -34,14 +44,8 @@ use crate::{
     table::Table,
 };
 
-/// How often the wall clock is looked at, whatever it said before.
-const LOOK: Duration = Duration::from_secs(30);
-/// How often a store that others write to is read again.
-const READ_AGAIN: Duration = Duration::from_secs(60);
-/// For one order in a store that several machines share: as long as an order may take.
-const LEASE: Duration = Duration::from_secs(120);
-/// When somebody else has the lease: look again, they will have a certificate by then.
-const ELSEWHERE: Duration = Duration::from_secs(15);
+/// Documents that are read at once when many names come at once.
+const READS: usize = 16;
 
 /// Says whether what was issued is what a client is shown.
 pub trait Served: Send + Sync + fmt::Debug {
@@ -94,57 +98,14 @@ struct Inner {
     entries: Mutex<BTreeMap<(Subject, KeyKind), Entry>>,
     wake: Notify,
     permits: Semaphore,
+    /// Whether anything may be ordered yet.
+    begun: AtomicBool,
+    /// How attempts went: by kind of failure, or `None` where a certificate was issued.
+    counts: Mutex<BTreeMap<Option<&'static str>, u64>>,
 }
-
-/// What is known of one certificate to be.
-#[derive(Debug, Default, Clone)]
-struct Entry {
-    issued: Option<Arc<Issued>>,
-    attempts: AttemptsDocument,
-    /// Not ordered before; spread, or somebody else is at it.
-    earliest: Instant,
-    /// A task is at it.
-    busy: bool,
-    /// An operator asked.
-    forced: bool,
-    /// Read from the store at least once.
-    known: bool,
-    /// The store is read again then.
-    read_again: Instant,
-    /// No more wanted; kept while a task is at it.
-    unwanted: bool,
-}
-
-/// A certificate to be, for people.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Listed {
-    /// The name.
-    pub host: String,
-    /// `p256`, ...
-    pub key: &'static str,
-    /// `valid`, `expiring`, `expired`, `none`.
-    pub state: &'static str,
-    /// Who issued it.
-    pub issuer: Option<String>,
-    /// Valid until.
-    pub not_after: Option<String>,
-    /// Seconds until then; negative when it is past.
-    pub seconds_left: Option<i64>,
-    /// When it is tried next: renewal, or the attempt after a failure.
-    pub next: Option<String>,
-    /// Failures in a row.
-    pub failures: u32,
-    /// The last failure's kind, when the last attempt failed.
-    pub error_kind: Option<&'static str>,
-    /// Its sentence.
-    pub error: Option<String>,
-}
-
-/// Certificates near their end are told of: as a fraction, less than a sixth of their life is left, half of what was left when renewal was due.
-const NEAR: u32 = 6;
 
 impl Manager {
-    /// Starts on the present tokio runtime. Certificates are read when they are wanted.
+    /// Starts on the present tokio runtime. Certificates are read when they are wanted; nothing is ordered before [`begin`](Self::begin).
     pub fn start(parts: Parts) -> Self {
         let parallel = parts.settings.parallel.max(1);
         let inner = Arc::new(Inner {
@@ -159,9 +120,40 @@ impl Manager {
             entries: Mutex::default(),
             wake: Notify::new(),
             permits: Semaphore::new(parallel),
+            begun: AtomicBool::new(false),
+            counts: Mutex::default(),
         });
-        let task = tokio::spawn(keep(Arc::downgrade(&inner)));
+        let task = tokio::spawn(keeping::keep(Arc::downgrade(&inner)));
         Self { inner, _task: Arc::new(Task(task)) }
+    }
+
+    /// From now on certificates are ordered: what answers challenges is there.
+    pub fn begin(&self) {
+        self.inner.begun.store(true, Relaxed);
+        self.inner.wake.notify_one();
+    }
+
+    /// Reads what is kept for these names, so that it is there before the first client comes. What cannot be read is tried again later.
+    pub async fn prepare(&self, subjects: &BTreeSet<Subject>) {
+        let keys = self.inner.settings.load().keys.clone();
+        let mut unknown = Vec::new();
+        {
+            let mut entries = self.inner.entries();
+            for subject in subjects {
+                for &kind in &keys {
+                    if !entries.entry((subject.clone(), kind)).or_default().known {
+                        unknown.push((subject.clone(), kind));
+                    }
+                }
+            }
+        }
+        futures_util::stream::iter(unknown)
+            .for_each_concurrent(READS, async |(subject, kind)| {
+                if let Err(error) = keeping::refresh(&self.inner, &subject, kind).await {
+                    tracing::warn!(%subject, %error, "the certificate store cannot be read");
+                }
+            })
+            .await;
     }
 
     /// Other settings, from the next order on.
@@ -180,22 +172,17 @@ impl Manager {
         let settings = self.inner.settings.load_full();
         let now = Instant::now();
         let mut entries = self.inner.entries();
-        let mut fresh = 0_u32;
         for subject in subjects {
             for &kind in &settings.keys {
-                let entry = entries.entry((subject.clone(), kind)).or_insert_with(|| {
-                    fresh += 1;
-                    Entry { earliest: now, ..Entry::default() }
-                });
-                entry.unwanted = false;
+                entries.entry((subject.clone(), kind)).or_default().unwanted = false;
             }
         }
-        // A few at once are ordered at once; of many, each gets its second.
-        if fresh as usize > settings.parallel {
-            let spread = settings.spread.as_secs();
-            for entry in entries.values_mut().filter(|entry| !entry.known) {
-                entry.earliest = now.after(Duration::from_secs(fastrand::u64(0..=spread)));
-            }
+        // A few are ordered at once; of many, one a second.
+        let mut fresh: Vec<_> = entries.values_mut().filter(|entry| !entry.placed && entry.issued.is_none()).collect();
+        let spread = settings.spread.as_secs().min(fresh.len().saturating_sub(settings.parallel) as u64);
+        for entry in &mut fresh {
+            entry.earliest = now.after(Duration::from_secs(fastrand::u64(0..=spread)));
+            entry.placed = true;
         }
         for ((subject, kind), entry) in entries.iter_mut() {
             if !subjects.contains(subject) || !settings.keys.contains(kind) {
@@ -316,6 +303,53 @@ impl Manager {
         found
     }
 
+    /// [`renew`](Self::renew), and waits until it is over: what there is then of that name, or `None` when it is not wanted.
+    pub async fn renewed(&self, subject: &Subject) -> Option<Vec<Listed>> {
+        let mut published = self.inner.published.subscribe();
+        if !self.renew(subject) {
+            return None;
+        }
+        loop {
+            let under_way = self
+                .inner
+                .entries()
+                .iter()
+                .any(|((name, _), entry)| name == subject && !entry.unwanted && (entry.forced || entry.busy));
+            if !under_way || published.changed().await.is_err() {
+                return Some(self.list().into_iter().filter(|listed| listed.host == subject.to_string()).collect());
+            }
+        }
+    }
+
+    /// The certificates of a name, the one preferred first.
+    pub fn of(&self, subject: &Subject) -> Vec<Arc<Issued>> {
+        let entries = self.inner.entries();
+        entries.iter().filter(|((name, _), _)| name == subject).filter_map(|(_, entry)| entry.issued.clone()).collect()
+    }
+
+    /// Why there is no certificate for `host` (lower case) that is to have one; `None` when it is to have none.
+    pub fn why_none(&self, host: &str) -> Option<String> {
+        let entries = self.inner.entries();
+        let of = |subject: Subject| {
+            let mut entries = entries.range((subject.clone(), KeyKind::P256)..).take_while(|((name, _), _)| *name == subject);
+            let (_, entry) = entries.find(|(_, entry)| !entry.unwanted)?;
+            Some(match entry.attempts.last() {
+                Some(attempt) if attempt.failure.is_some() => attempt.detail.clone(),
+                _ => "it is being ordered".to_owned(),
+            })
+        };
+        let subject = Subject::parse(host).ok()?;
+        let parent = host.split_once('.').map(|(_, parent)| Subject::Wildcard(parent.into()));
+        of(subject).or_else(|| of(parent?))
+    }
+
+    /// How many certificates were issued since the start, and how many attempts failed, by kind.
+    pub fn counts(&self) -> (u64, BTreeMap<&'static str, u64>) {
+        let counts = self.inner.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let issued = counts.get(&None).copied().unwrap_or_default();
+        (issued, counts.iter().filter_map(|(kind, count)| Some(((*kind)?, *count))).collect())
+    }
+
     /// Keeps a certificate that came from elsewhere. It is used like others, and renewed when its time comes.
     ///
     /// # Errors
@@ -349,45 +383,23 @@ impl Manager {
         let now = Instant::now();
         let entries = self.inner.entries();
         let wanted = entries.iter().filter(|(_, entry)| !entry.unwanted);
-        wanted.map(|((subject, kind), entry)| listed(subject, *kind, entry, now)).collect()
-    }
-}
-
-fn listed(subject: &Subject, kind: KeyKind, entry: &Entry, now: Instant) -> Listed {
-    let failed = entry.attempts.last().filter(|attempt| attempt.failure.is_some());
-    let state = match &entry.issued {
-        None => "none",
-        Some(issued) if !issued.valid(now) => "expired",
-        Some(issued) if issued.not_after.since(now) < issued.not_after.since(issued.not_before) / NEAR => "expiring",
-        Some(_) => "valid",
-    };
-    let due = entry.due();
-    Listed {
-        host: subject.to_string(),
-        key: kind.name(),
-        state,
-        issuer: entry.issued.as_ref().map(|issued| issued.issuer.clone()),
-        not_after: entry.issued.as_ref().map(|issued| issued.not_after.to_string()),
-        seconds_left: entry.issued.as_ref().map(|issued| issued.not_after.0 - now.0),
-        next: (due > now).then(|| due.to_string()),
-        failures: entry.attempts.failures,
-        error_kind: failed.and_then(|attempt| attempt.failure).map(Kind::name),
-        error: failed.map(|attempt| attempt.detail.clone()),
-    }
-}
-
-impl Entry {
-    /// When something is to be done for it.
-    fn due(&self) -> Instant {
-        if self.forced {
-            return Instant::default();
-        }
-        let due = self.issued.as_ref().map_or(Instant::default(), |issued| issued.renew_at());
-        due.max(self.attempts.not_before).max(self.earliest)
+        wanted.map(|((subject, kind), entry)| entry.listed(subject, *kind, now)).collect()
     }
 }
 
 impl Inner {
+    fn begun(&self) -> bool {
+        self.begun.load(Relaxed)
+    }
+
+    fn count(&self, failed: Option<Kind>) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(failed.map(Kind::name)).or_default() += 1;
+    }
+
+    fn entry(&self, subject: &Subject, kind: KeyKind) -> Option<Entry> {
+        self.entries().get(&(subject.clone(), kind)).cloned()
+    }
+
     fn entries(&self) -> MutexGuard<'_, BTreeMap<(Subject, KeyKind), Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -434,235 +446,3 @@ impl Inner {
     }
 }
 
-/// The task: looks, starts what is due, sleeps.
-async fn keep(inner: Weak<Inner>) {
-    loop {
-        let Some(manager) = inner.upgrade() else { return };
-        let next = look(&manager);
-        let pause = next.since(Instant::now()).clamp(Duration::from_millis(200), LOOK);
-        // The notification is taken while the manager is here, and nothing holds it while this sleeps but the sleep itself.
-        tokio::select! {
-            () = manager.wake.notified() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-}
-
-/// Starts what is due, and says when the next is.
-fn look(manager: &Arc<Inner>) -> Instant {
-    let now = Instant::now();
-    let mut next = now.after(LOOK);
-    let mut entries = manager.entries();
-    entries.retain(|_, entry| !entry.unwanted || entry.busy);
-    for ((subject, kind), entry) in entries.iter_mut() {
-        if entry.busy {
-            continue;
-        }
-        let due = entry.due();
-        let read = !entry.known || entry.read_again <= now;
-        let ask = entry.issued.as_ref().is_some_and(|issued| renewal::ask_at(issued) <= now);
-        if due <= now || read || ask {
-            entry.busy = true;
-            tokio::spawn(attend(Arc::downgrade(manager), subject.clone(), *kind));
-        } else {
-            next = next.min(due).min(entry.read_again);
-        }
-    }
-    next
-}
-
-/// Makes an entry free again, however its task ends.
-struct Busy {
-    manager: Weak<Inner>,
-    entry: (Subject, KeyKind),
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        if let Some(manager) = self.manager.upgrade() {
-            if let Some(entry) = manager.entries().get_mut(&self.entry) {
-                entry.busy = false;
-            }
-            // Those that wait for a certificate look again.
-            manager.published.send_modify(|count| *count += 1);
-            manager.wake.notify_one();
-        }
-    }
-}
-
-/// Everything that is to be done for one entry now.
-async fn attend(manager: Weak<Inner>, subject: Subject, kind: KeyKind) {
-    let _busy = Busy { manager: manager.clone(), entry: (subject.clone(), kind) };
-    let Some(manager) = manager.upgrade() else { return };
-    if let Err(error) = refresh(&manager, &subject, kind).await {
-        // What is in memory is served on; nothing is ordered that could not be kept.
-        tracing::warn!(%subject, %error, "the certificate store cannot be read; what is in memory is served");
-        later(&manager, &subject, kind, Duration::from_secs(20));
-        return;
-    }
-    let Some(entry) = manager.entries().get(&(subject.clone(), kind)).cloned() else { return };
-    if entry.unwanted {
-        return;
-    }
-    let now = Instant::now();
-    if let Some(issued) = entry.issued.as_ref().filter(|issued| !entry.forced && renewal::ask_at(issued) <= now) {
-        ask(&manager, issued).await;
-    }
-    let Some(entry) = manager.entries().get(&(subject.clone(), kind)).cloned() else { return };
-    if entry.due() <= Instant::now() {
-        order(&manager, &subject, kind, &entry).await;
-    }
-}
-
-/// Reads what the store has: at first, and again and again where others write to it.
-async fn refresh(manager: &Arc<Inner>, subject: &Subject, kind: KeyKind) -> Result<(), StorageError> {
-    let (issued, attempts) = manager.read(subject, kind).await?;
-    let mut changed = false;
-    if let Some(entry) = manager.entries().get_mut(&(subject.clone(), kind)) {
-        if let Some(issued) = issued
-            && entry.issued.as_ref().is_none_or(|known| known.document != issued.document)
-        {
-            entry.issued = Some(issued);
-            changed = true;
-        }
-        if entry.attempts.not_before != Instant::default() || !entry.known {
-            entry.attempts = attempts;
-        }
-        entry.known = true;
-        entry.read_again = if manager.storage.shared() { Instant::now().after(READ_AGAIN) } else { Instant(i64::MAX) };
-    }
-    if changed {
-        manager.publish();
-    }
-    Ok(())
-}
-
-fn later(manager: &Inner, subject: &Subject, kind: KeyKind, pause: Duration) {
-    if let Some(entry) = manager.entries().get_mut(&(subject.clone(), kind)) {
-        let then = Instant::now().after(pause);
-        entry.earliest = then;
-        entry.read_again = then;
-        entry.known = true;
-    }
-}
-
-/// Asks the authority when it would like the renewal (RFC 9773).
-async fn ask(manager: &Arc<Inner>, issued: &Arc<Issued>) {
-    let settings = manager.settings.load_full();
-    let document = renewal::ask(&settings, &*manager.storage, issued).await;
-    let place = documents::place(Folder::Certificates, &issued.subject, issued.kind);
-    let Ok(read) = Issued::read(&issued.subject, issued.kind, document, &manager.provider) else { return };
-    if let Err(error) = documents::write(&*manager.storage, &place, &*read.document).await {
-        tracing::warn!(subject = %issued.subject, %error, "when to renew could not be kept");
-    }
-    if let Some(entry) = manager.entries().get_mut(&(issued.subject.clone(), issued.kind)) {
-        entry.issued = Some(Arc::new(read));
-    }
-    manager.publish();
-}
-
-/// Orders, and writes down how it went.
-async fn order(manager: &Arc<Inner>, subject: &Subject, kind: KeyKind, entry: &Entry) {
-    let Ok(_permit) = manager.permits.acquire().await else { return };
-    let lease = match manager.storage.lease(&format!("order-{subject}-{}", kind.name()), LEASE).await {
-        Ok(Some(lease)) => lease,
-        Ok(None) => return later(manager, subject, kind, ELSEWHERE),
-        Err(error) => {
-            tracing::warn!(%subject, %error, "the certificate store is away: nothing is ordered until it is back");
-            return later(manager, subject, kind, Duration::from_secs(20));
-        }
-    };
-    // Whoever had the lease before may have done it.
-    if let Ok((Some(issued), attempts)) = manager.read(subject, kind).await
-        && entry.issued.as_ref().is_none_or(|known| known.document.chain != issued.document.chain)
-        && issued.renew_at() > Instant::now()
-    {
-        if let Some(entry) = manager.entries().get_mut(&(subject.clone(), kind)) {
-            entry.issued = Some(issued);
-            entry.attempts = attempts;
-            entry.forced = false;
-        }
-        return manager.publish();
-    }
-    let orders = manager.orders();
-    let mut attempts = entry.attempts.clone();
-    for authority in &orders.settings.authorities {
-        if !lease.stands() {
-            tracing::warn!(%subject, "the lease for this order was lost; another node may be at it");
-            return later(manager, subject, kind, ELSEWHERE);
-        }
-        let result = match authority.public.then(|| subject.public()).transpose() {
-            Err(unfit) => Err(Failure::new(Kind::Refused, unfit.to_string())),
-            Ok(_) => orders.issue(authority, subject, kind, entry.issued.as_deref()).await,
-        };
-        match result {
-            Ok(issued) => {
-                let issued = Arc::new(issued);
-                attempts.failures = 0;
-                attempts.not_before = Instant::default();
-                attempts.add(Attempt {
-                    at: Instant::now(),
-                    authority: authority.name.to_string(),
-                    failure: None,
-                    detail: format!("issued, valid until {}", issued.not_after),
-                });
-                if let Some(entry) = manager.entries().get_mut(&(subject.clone(), kind)) {
-                    entry.issued = Some(issued.clone());
-                    entry.forced = false;
-                }
-                manager.publish();
-                // Issued is not served: only a handshake shows that.
-                if let Err(error) = manager.served.check(&issued).await {
-                    let failure = Failure::new(
-                        Kind::NotServed,
-                        format!("it was issued, and a handshake with this proxy shows another one: {error}"),
-                    );
-                    tracing::error!(%subject, error = %failure, "a new certificate is not served");
-                    attempts.add(Attempt {
-                        at: Instant::now(),
-                        authority: authority.name.to_string(),
-                        failure: Some(Kind::NotServed),
-                        detail: failure.detail,
-                    });
-                } else {
-                    tracing::info!(%subject, authority = %authority.name, not_after = %issued.not_after, "a certificate was issued and is served");
-                }
-                return record(manager, subject, kind, attempts).await;
-            }
-            Err(failure) => {
-                let go_on = failure.kind.another_may();
-                attempts.failures = attempts.failures.saturating_add(1);
-                attempts.not_before = Instant::now().after(failure.wait(attempts.failures, fastrand::f64()));
-                tracing::warn!(
-                    %subject, authority = %authority.name, kind = failure.kind.name(), error = %failure,
-                    next = %attempts.not_before, "no certificate was issued"
-                );
-                attempts.add(Attempt {
-                    at: Instant::now(),
-                    authority: authority.name.to_string(),
-                    failure: Some(failure.kind),
-                    detail: failure.detail,
-                });
-                if !go_on {
-                    break;
-                }
-            }
-        }
-    }
-    if let Some(entry) = manager.entries().get_mut(&(subject.clone(), kind)) {
-        entry.forced = false;
-    }
-    record(manager, subject, kind, attempts).await;
-}
-
-async fn record(manager: &Arc<Inner>, subject: &Subject, kind: KeyKind, attempts: AttemptsDocument) {
-    if let Some(entry) = manager.entries().get_mut(&(subject.clone(), kind)) {
-        entry.attempts = attempts.clone();
-    }
-    // Lost with a store that is away; the wait itself is in memory.
-    if let Err(error) =
-        documents::write(&*manager.storage, &documents::place(Folder::Attempts, subject, kind), &attempts).await
-    {
-        tracing::warn!(%subject, %error, "how an order went could not be kept");
-    }
-}

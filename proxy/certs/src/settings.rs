@@ -49,6 +49,21 @@ pub struct Binding {
     pub key: Vec<u8>,
 }
 
+impl Binding {
+    /// From the key as authorities give it: base64url, with or without padding.
+    ///
+    /// # Errors
+    /// A sentence, when it is none.
+    pub fn new(id: &str, key: &str) -> Result<Self, String> {
+        use base64::Engine as _;
+        let plain: String = key.trim().trim_end_matches('=').replace('+', "-").replace('/', "_");
+        match base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(plain) {
+            Ok(key) if !key.is_empty() => Ok(Self { id: id.to_owned(), key }),
+            _ => Err("the key of the external account binding is not base64url".to_owned()),
+        }
+    }
+}
+
 impl std::fmt::Debug for Binding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Binding({})", self.id)

@@ -25,7 +25,6 @@ use portcullis_tests::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
 };
 
 /// Long enough for pebble beside a compiler.
@@ -93,6 +92,7 @@ impl Ground {
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
         });
         self.answers.lock().unwrap().push(manager.answers());
+        manager.begin();
         manager
     }
 }

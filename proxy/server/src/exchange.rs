@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use portcullis_plugin::Facts;
 
 use crate::{
+    acme,
     connection::ClientConnection,
     download::ResponseBody,
     error::{Error, Kind},
@@ -183,6 +184,10 @@ impl<'a> Exchange<'a> {
                 return Err(error);
             }
         };
+        // Before routing: authorities must reach it whatever routes there are.
+        if let Some(answer) = acme::http01(&self.snapshot.acme, &parts.method, uri.path()) {
+            return Ok(Answer::Own(answer));
+        }
         let (route, origin) = self.route(&parts, &admitted)?;
         let upload = self.receive(&body)?;
         if let Some(tape) = self.connection.worker.shared.recorder.tape(&route.name, &parts, &uri) {

@@ -155,7 +155,7 @@ fn the_control_sockets_requests_are_answered_as_the_page_says() {
             assert!(answer.is_object() || answer.is_array(), "{request}: {answer}");
             names.push(request["command"].as_str().unwrap().to_owned());
         }
-        assert_eq!(names, ["status", "reload", "recall", "explain", "dns", "record"]);
+        assert_eq!(names, ["status", "reload", "recall", "explain", "dns", "record", "certs"]);
     });
 }
 
