@@ -63,11 +63,8 @@ async fn ground(text: &str, choice: impl FnOnce(&mut Choice)) -> (Plan, Pebble) 
 /// [`ground`], with handshakes of challenges at the port placeholder `tls`.
 async fn ground_at(text: &str, tls: &str, choice: impl FnOnce(&mut Choice)) -> (Plan, Pebble) {
     let plan = Plan::new(text).file("ca.pem", authority().pem()).set("acme", "");
-    let mut chosen = Choice {
-        http: Some(plan.address("http").port()),
-        tls: Some(plan.address(tls).port()),
-        ..Choice::default()
-    };
+    let mut chosen =
+        Choice { http: Some(plan.address("http").port()), tls: Some(plan.address(tls).port()), ..Choice::default() };
     choice(&mut chosen);
     let pebble = Pebble::start(chosen).await;
     (plan.set("directory", pebble.directory()), pebble)

@@ -187,8 +187,10 @@ pub(super) async fn served(manager: &Arc<Inner>, issued: &Issued, looks: u32, at
             None
         }
         Err(error) => {
-            let failure =
-                Failure::new(Kind::NotServed, format!("it was issued, but a handshake with this proxy failed: {error}"));
+            let failure = Failure::new(
+                Kind::NotServed,
+                format!("it was issued, but a handshake with this proxy failed: {error}"),
+            );
             let looks = looks.saturating_add(1);
             let next = Instant::now().after(failure.wait(looks, fastrand::f64()));
             tracing::error!(%subject, error = %failure, next_look = %next, "a new certificate is not served");

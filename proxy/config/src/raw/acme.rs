@@ -202,7 +202,8 @@ mod tests {
         assert_eq!((own.name.as_str(), own.known), ("ca.example.com:14000", false));
         assert_eq!(Directory::parse("staging").unwrap_err().help.unwrap(), "did you mean `letsencrypt-staging`?");
         assert_eq!(Directory::parse("zerosl").unwrap_err().help.unwrap(), "did you mean `zerossl`?");
-        for bad in ["", "http://ca.example.com/dir", "https://", "https://u@h/", "https://h:0/", "https://a b/", "ftp://x"]
+        for bad in
+            ["", "http://ca.example.com/dir", "https://", "https://u@h/", "https://h:0/", "https://a b/", "ftp://x"]
         {
             assert!(Directory::parse(bad).is_err(), "{bad}");
         }

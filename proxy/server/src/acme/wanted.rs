@@ -65,7 +65,11 @@ impl Wanted {
     ///
     /// # Errors
     /// All that cannot be used.
-    pub fn of(config: &Config, loaded: &Loaded, warnings: &mut Vec<String>) -> Result<Option<Arc<Self>>, Vec<BuildError>> {
+    pub fn of(
+        config: &Config,
+        loaded: &Loaded,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Arc<Self>>, Vec<BuildError>> {
         let Some(table) = &config.acme else { return Ok(None) };
         let mut errors = Vec::new();
         let mut fail = |message: String| errors.push(BuildError { at: Some(table.at.clone()), message });
