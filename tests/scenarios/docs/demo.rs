@@ -87,7 +87,7 @@ fn the_demonstration_does_what_its_lines_say() {
         assert_eq!(statuses.lines().collect::<Vec<_>>(), ["200", "200", "200", "429", "429"], "{statuses}");
         let refused = well(find("-si http://shop"), at).await;
         assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("retry-after"), "{refused}");
-        assert!(well(find("plugin inspect"), at).await.contains("key_value = true"));
+        assert!(well(find("plugin inspect"), at).await.contains("key-value"));
         // A web application firewall.
         let refused = well(find("script"), at).await;
         assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("attack-1"), "{refused}");
