@@ -41,7 +41,11 @@ pub struct Plan {
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
     stdout: Option<Stdio>,
+    patience: Duration,
 }
+
+/// How long a start may take. Generous: the machine may be busy.
+const START: Duration = Duration::from_secs(30);
 
 /// Puts a configuration's text into a folder in its own way.
 type Layout = fn(&Path, &str);
@@ -73,7 +77,15 @@ impl Plan {
         let folder = tempfile::Builder::new().prefix("portcullis-").tempdir().expect("a folder can be made");
         let values = BTreeMap::from([("dir".to_owned(), folder.path().display().to_string())]);
         let ground = Ground { folder, config: "portcullis.toml", values, ports: Mutex::default() };
-        Self { text: text.into(), layout: None, ground, environment: Vec::new(), wrapper: Vec::new(), stdout: None }
+        Self {
+            text: text.into(),
+            layout: None,
+            ground,
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+            stdout: None,
+            patience: START,
+        }
     }
 
     /// Gives the placeholder `name` a value.
@@ -120,6 +132,13 @@ impl Plan {
         self
     }
 
+    /// How long the start may take, where it compiles something large.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.patience = limit;
+        self
+    }
+
     /// Standard output, instead of the file `access.log`.
     #[must_use]
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
@@ -144,7 +163,7 @@ impl Plan {
         let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
         work(&proxy).await;
-        eventually_within(Duration::from_secs(30), "the proxy serves", async || {
+        eventually_within(self.patience, "the proxy serves", async || {
             if let Ok(Some(status)) = proxy.child.try_wait() {
                 panic!("the proxy ended with {status}");
             }
