@@ -27,6 +27,8 @@ pub struct Choice {
     pub validity: Option<u64>,
     /// Of a hundred nonces, so many are refused.
     pub bad_nonces: u8,
+    /// Where names are looked up; by default at a nameserver of its own.
+    pub nameserver: Option<SocketAddr>,
     /// Names that it refuses.
     pub blocked: Vec<String>,
 }
@@ -97,8 +99,12 @@ impl Pebble {
     /// The root that its certificates end at (made anew at each start), PEM.
     pub async fn root(&self) -> String {
         let url = format!("https://localhost:{}/roots/0", self.management.number());
-        let said = Tool::new("curl").args(["-sSk", &url]).output().await;
-        said
+        Tool::new("curl").args(["-sSk", &url]).output().await
+    }
+
+    /// The URL of the nameserver's management.
+    pub fn management_of_names(&self) -> String {
+        format!("http://{}", self.dns_management.address())
     }
 
     /// Tells the nameserver something: `set-txt`, `add-a`, `add-caa`, `set-servfail`, with its JSON.
@@ -148,7 +154,7 @@ impl Pebble {
             .arg("-config")
             .arg(folder.join("config.json"))
             .arg("-dnsserver")
-            .arg(self.dns.address().to_string())
+            .arg(self.choice.nameserver.unwrap_or_else(|| self.dns.address()).to_string())
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_WFE_NONCEREJECT", self.choice.bad_nonces.to_string())
             .env("PEBBLE_AUTHZREUSE", "0")

@@ -1,12 +1,14 @@
 //! Certificates that the proxy orders by itself, at pebble.
 //!
 //! - each challenge, on whichever listener the authority reaches: [`challenges`]
+//! - proofs in the DNS, by a program and by dynamic updates: [`dns`]
 //! - what is kept, renewed and survives reloads, restarts and kills: [`keeping`]
 //! - authorities that are away or say no, folders that cannot be used: [`trouble`]
 //! - `portcullis certs`: [`commands`]
 
 mod challenges;
 mod commands;
+mod dns;
 mod keeping;
 mod trouble;
 
@@ -63,11 +65,8 @@ async fn ground(text: &str, choice: impl FnOnce(&mut Choice)) -> (Plan, Pebble) 
 /// [`ground`], with handshakes of challenges at the port placeholder `tls`.
 async fn ground_at(text: &str, tls: &str, choice: impl FnOnce(&mut Choice)) -> (Plan, Pebble) {
     let plan = Plan::new(text).file("ca.pem", authority().pem()).set("acme", "");
-    let mut chosen = Choice {
-        http: Some(plan.address("http").port()),
-        tls: Some(plan.address(tls).port()),
-        ..Choice::default()
-    };
+    let mut chosen =
+        Choice { http: Some(plan.address("http").port()), tls: Some(plan.address(tls).port()), ..Choice::default() };
     choice(&mut chosen);
     let pebble = Pebble::start(chosen).await;
     (plan.set("directory", pebble.directory()), pebble)

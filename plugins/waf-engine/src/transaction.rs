@@ -278,6 +278,7 @@ pub struct Transaction {
     visit: Bits,
     lower: Vec<u8>,
     text: Vec<u8>,
+    value: Vec<u8>,
 
     /// Rules that `ctl` has removed.
     removed: Bits,
@@ -342,6 +343,7 @@ impl Transaction {
             visit: Bits::none(rules),
             lower: Vec::new(),
             text: Vec::new(),
+            value: Vec::new(),
             removed: Bits::none(rules),
             excluding: Bits::none(rules),
             exclusions: Vec::new(),

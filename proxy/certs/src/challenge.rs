@@ -1,5 +1,8 @@
 //! Proving a name: which challenge, and answering it.
 
+pub mod program;
+pub mod rfc2136;
+
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use instant_acme::{ChallengeType, KeyAuthorization};
@@ -47,7 +50,20 @@ pub struct Solver {
 }
 
 impl Solver {
-    /// The first of `preferred` that the authority offers and that can prove `subject`.
+    /// Those of `preferred` that can prove `subject`, in their order.
+    pub fn fitting<'a>(
+        &'a self,
+        subject: &'a Subject,
+        preferred: &'a [ChallengeKind],
+    ) -> impl Iterator<Item = ChallengeKind> + 'a {
+        preferred.iter().copied().filter(move |kind| match kind {
+            // RFC 8555 section 7.1.3 and RFC 8738 section 7.
+            ChallengeKind::Dns01 => !matches!(subject, Subject::Address(_)) && self.records.is_some(),
+            ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => !matches!(subject, Subject::Wildcard(_)),
+        })
+    }
+
+    /// One of `preferred` that the authority offers and that can prove `subject`: the first, or after so many attempts that failed the next in turn.
     ///
     /// # Errors
     /// A sentence that says what to configure.
@@ -56,15 +72,11 @@ impl Solver {
         subject: &Subject,
         preferred: &[ChallengeKind],
         offered: &[ChallengeType],
+        failed: usize,
     ) -> Result<ChallengeKind, Failure> {
         let wildcard = matches!(subject, Subject::Wildcard(_));
-        let address = matches!(subject, Subject::Address(_));
-        let fits = |kind: &ChallengeKind| match kind {
-            // RFC 8555 section 7.1.3 and RFC 8738 section 7.
-            ChallengeKind::Dns01 => !address && self.records.is_some(),
-            ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => !wildcard,
-        };
-        preferred.iter().copied().find(|kind| fits(kind) && offered.contains(&acme(*kind))).ok_or_else(|| {
+        let fitting: Vec<_> = self.fitting(subject, preferred).filter(|kind| offered.contains(&acme(*kind))).collect();
+        fitting.get(failed % fitting.len().max(1)).copied().ok_or_else(|| {
             let offered: Vec<String> = offered.iter().map(|kind| format!("{kind:?}")).collect();
             let wanted: Vec<&str> = preferred.iter().map(|kind| kind.name()).collect();
             let detail = if wildcard && self.records.is_none() {

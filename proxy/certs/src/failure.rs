@@ -61,6 +61,11 @@ impl Kind {
         matches!(self, Self::RateLimited | Self::Authority | Self::Account | Self::Caa | Self::Refused)
     }
 
+    /// Whether proving the name in another way may succeed.
+    pub const fn is_of_challenge(self) -> bool {
+        matches!(self, Self::Unreachable | Self::WrongAnswer | Self::DnsUpdate)
+    }
+
     /// The first wait and the longest. Those of validations stay below the five failures per name and hour after which Let's Encrypt refuses
     /// (its documentation of rate limits, "Authorization Failures per Identifier per Account").
     const fn waits(self) -> (Duration, Duration) {

@@ -331,7 +331,8 @@ impl Manager {
     pub fn why_none(&self, host: &str) -> Option<String> {
         let entries = self.inner.entries();
         let of = |subject: Subject| {
-            let mut entries = entries.range((subject.clone(), KeyKind::P256)..).take_while(|((name, _), _)| *name == subject);
+            let mut entries =
+                entries.range((subject.clone(), KeyKind::P256)..).take_while(|((name, _), _)| *name == subject);
             let (_, entry) = entries.find(|(_, entry)| !entry.unwanted)?;
             Some(match entry.attempts.last() {
                 Some(attempt) if attempt.failure.is_some() => attempt.detail.clone(),
@@ -445,4 +446,3 @@ impl Inner {
         Ok((issued, attempts.unwrap_or_default()))
     }
 }
-

@@ -48,7 +48,7 @@ pub struct Orders {
 impl Orders {
     /// Orders a certificate, or goes on with the order that is under way, and keeps it. The caller holds the lease for this subject.
     ///
-    /// `replaces`: the certificate that this one takes the place of (RFC 9773 section 5).
+    /// `failed`: how often a challenge has failed before, so that another one is tried. `replaces`: the certificate that this one takes the place of (RFC 9773 section 5).
     ///
     /// Cancel safe: what was done is written down, and the next call goes on from there. A dns-01 record may stay behind.
     ///
@@ -60,12 +60,13 @@ impl Orders {
         subject: &Subject,
         kind: KeyKind,
         replaces: Option<&Issued>,
+        failed: usize,
     ) -> Result<Issued, Failure> {
         let client = Client::new(authority.roots.clone());
         let mut forgotten = false;
         loop {
             let account = account::open(&self.settings, authority, &*self.storage, &client).await?;
-            let result = self.run(&account, &client, authority, subject, kind, replaces).await;
+            let result = self.run(&account, &client, authority, subject, kind, replaces, failed).await;
             match result {
                 // The authority has lost the account (staging is emptied now and then): a new one, once.
                 Err(Trouble::Acme(Error::Api(problem))) if is(&problem, "accountDoesNotExist") && !forgotten => {
@@ -81,6 +82,7 @@ impl Orders {
         }
     }
 
+    #[allow(clippy::too_many_arguments)]
     async fn run(
         &self,
         account: &Account,
@@ -89,10 +91,11 @@ impl Orders {
         subject: &Subject,
         kind: KeyKind,
         replaces: Option<&Issued>,
+        failed: usize,
     ) -> Result<Issued, Trouble> {
         let place = documents::place(Folder::Orders, subject, kind);
         let (mut order, document) = self.begin(account, authority, subject, kind, replaces).await?;
-        let result = self.finish(&mut order, client, authority, subject, kind, &document).await;
+        let result = self.finish(&mut order, client, authority, subject, kind, &document, failed).await;
         match result {
             Ok(issued) => {
                 self.storage.delete(&place).await?;
@@ -184,6 +187,7 @@ impl Orders {
         Ok(account.new_order(&plain()).await?)
     }
 
+    #[allow(clippy::too_many_arguments)]
     async fn finish(
         &self,
         order: &mut Order,
@@ -192,9 +196,10 @@ impl Orders {
         subject: &Subject,
         kind: KeyKind,
         document: &OrderDocument,
+        failed: usize,
     ) -> Result<Issued, Trouble> {
         if order.state().status == OrderStatus::Pending {
-            let answered = self.prove(order, subject).await?;
+            let answered = self.prove(order, subject, failed).await?;
             let waited = wait(order, client, |status| status != OrderStatus::Pending).await;
             for answered in answered {
                 answered.end().await;
@@ -235,7 +240,7 @@ impl Orders {
     }
 
     /// Answers a challenge of each authorization that is open, and says so.
-    async fn prove(&self, order: &mut Order, subject: &Subject) -> Result<Vec<Answered>, Trouble> {
+    async fn prove(&self, order: &mut Order, subject: &Subject, failed: usize) -> Result<Vec<Answered>, Trouble> {
         let mut answered = Vec::new();
         let result = async {
             let mut authorizations = order.authorizations();
@@ -246,7 +251,7 @@ impl Orders {
                 }
                 let offered: Vec<_> =
                     authorization.challenges.iter().map(|challenge| challenge.r#type.clone()).collect();
-                let kind = self.solver.choose(subject, &self.settings.challenges, &offered)?;
+                let kind = self.solver.choose(subject, &self.settings.challenges, &offered, failed)?;
                 let Some(mut challenge) = authorization.challenge(challenge::acme(kind)) else { continue };
                 tracing::debug!(%subject, challenge = kind.name(), "answering");
                 let token = challenge.token.clone();

@@ -1,6 +1,6 @@
 //! What the operator asks for, checked elsewhere.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rustls::RootCertStore;
 
@@ -15,8 +15,6 @@ pub struct Settings {
     pub keys: Vec<KeyKind>,
     /// In order of preference, of those that a name and its authority allow.
     pub challenges: Vec<ChallengeKind>,
-    /// For dns-01.
-    pub dns: Option<DnsUpdate>,
     /// Orders under way at once.
     pub parallel: usize,
     /// First orders for new names are spread over this, so that a thousand new names do not arrive in one second.
@@ -121,29 +119,6 @@ impl ChallengeKind {
     }
 }
 
-/// How TXT records come into the DNS.
-#[derive(Debug, Clone)]
-pub enum DnsUpdate {
-    /// RFC 2136.
-    Rfc2136 {
-        /// The primary server, asked over TCP.
-        server: SocketAddr,
-        /// The zone that is updated; found by asking for SOA records when absent.
-        zone: Option<String>,
-        /// RFC 8945.
-        key: Option<TsigKey>,
-    },
-    /// An external program.
-    Program {
-        /// Its path.
-        path: PathBuf,
-        /// Before the arguments of the contract.
-        arguments: Vec<String>,
-        /// For one call.
-        time: Duration,
-    },
-}
-
 /// A key for signed updates.
 #[derive(Clone)]
 pub struct TsigKey {
@@ -153,6 +128,22 @@ pub struct TsigKey {
     pub algorithm: String,
     /// Its bytes.
     pub secret: Vec<u8>,
+}
+
+impl TsigKey {
+    /// From the secret as servers' tools print it: base64.
+    ///
+    /// # Errors
+    /// A sentence, when it is none.
+    pub fn new(name: &str, algorithm: &str, secret: &str) -> Result<Self, String> {
+        use base64::Engine as _;
+        match base64::engine::general_purpose::STANDARD.decode(secret.trim()) {
+            Ok(secret) if !secret.is_empty() => {
+                Ok(Self { name: name.to_owned(), algorithm: algorithm.to_owned(), secret })
+            }
+            _ => Err(format!("the secret of the key `{name}` is not base64")),
+        }
+    }
 }
 
 impl std::fmt::Debug for TsigKey {

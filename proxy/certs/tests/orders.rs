@@ -1,5 +1,7 @@
 //! Orders at pebble, by the manager alone, with a small responder for http-01.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 use std::{
     collections::BTreeSet,
     future::Future,
@@ -23,9 +25,7 @@ use portcullis_tests::{
     port::Port,
     scenario::{eventually_within, scenario},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Long enough for pebble beside a compiler.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -77,7 +77,6 @@ impl Ground {
             email: vec!["ops@example.com".into()],
             keys: vec![KeyKind::P256],
             challenges: vec![ChallengeKind::Http01],
-            dns: None,
             parallel: 4,
             spread: Duration::ZERO,
         }

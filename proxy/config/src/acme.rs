@@ -1,6 +1,6 @@
 //! `[acme]`: certificates that are ordered from authorities (RFC 8555).
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::Location;
 
@@ -17,6 +17,8 @@ pub struct Acme {
     pub keys: Vec<KeyKind>,
     /// In order of preference. Never empty.
     pub challenges: Vec<Challenge>,
+    /// How TXT records come into the DNS, for dns-01.
+    pub dns: Option<DnsUpdate>,
     /// Where accounts, orders, certificates and their keys are kept; `None`: the usual folder.
     pub state: Option<PathBuf>,
 }
@@ -92,6 +94,64 @@ pub enum Challenge {
     TlsAlpn01,
     /// By a request on port 80 (RFC 8555 section 8.3).
     Http01,
+    /// By a TXT record (RFC 8555 section 8.4); the only one for wildcards.
+    Dns01,
+}
+
+/// How TXT records come into the DNS.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DnsUpdate {
+    /// By an external program.
+    Program {
+        /// Its file.
+        path: PathBuf,
+        /// Its first arguments.
+        arguments: Vec<String>,
+        /// For one call. Default 2m.
+        time: Duration,
+    },
+    /// By dynamic update (RFC 2136).
+    Rfc2136 {
+        /// The primary nameserver, asked over TCP.
+        server: SocketAddr,
+        /// The zone; `None`: the server is asked.
+        zone: Option<String>,
+        /// Signs updates (RFC 8945).
+        key: Option<TsigKey>,
+    },
+}
+
+/// A key for signed updates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TsigKey {
+    /// As the server calls it.
+    pub name: String,
+    /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
+    pub algorithm: TsigAlgorithm,
+    /// Base64.
+    pub secret: Secret,
+}
+
+/// How updates are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TsigAlgorithm {
+    /// The one that every server has (RFC 8945 section 6).
+    HmacSha256,
+    /// With SHA-384.
+    HmacSha384,
+    /// With SHA-512.
+    HmacSha512,
+}
+
+impl TsigAlgorithm {
+    /// As servers call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "hmac-sha256",
+            Self::HmacSha384 => "hmac-sha384",
+            Self::HmacSha512 => "hmac-sha512",
+        }
+    }
 }
 
 impl Challenge {
@@ -100,6 +160,7 @@ impl Challenge {
         match self {
             Self::TlsAlpn01 => "tls-alpn-01",
             Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
         }
     }
 }

@@ -27,7 +27,7 @@ mod text;
 mod unit;
 mod waf;
 
-pub(crate) use acme::{Acme, Binding, Directory};
+pub(crate) use acme::{Acme, Binding, Directory, DnsUpdate, Rfc2136};
 pub(crate) use action::{Fixed, HeaderEdits, Pattern, Redirection, ReplacePrefix, Rewriting, Share};
 pub(crate) use backend::Backend;
 pub(crate) use dns::Dns;

@@ -125,7 +125,7 @@ impl Acme {
         let manager = Manager::start(Parts {
             settings: wanted.settings.clone(),
             storage,
-            records: None,
+            records: wanted.records.clone(),
             served: Arc::new(served::Handshake::new(self.shared.clone())),
             provider: provider(),
         });
@@ -139,7 +139,7 @@ impl Acme {
             return;
         };
         if before.is_some_and(|before| before.origin != wanted.origin) {
-            keeper.manager.configure(wanted.settings.clone(), None);
+            keeper.manager.configure(wanted.settings.clone(), wanted.records.clone());
         }
         keeper.manager.want(&wanted.subjects);
         self.manager.store(Some(keeper));

@@ -300,7 +300,8 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
     if let Some(challenge) = acme::tls_alpn01(&snapshot.acme, &hello) {
         drop(snapshot);
         if let Err(error) = challenge.answer(stream, buffer, deadline).await {
-            let detail = format!("an authority came to check a challenge (tls-alpn-01), and the handshake failed: {error}");
+            let detail =
+                format!("an authority came to check a challenge (tls-alpn-01), and the handshake failed: {error}");
             let tls = record::Tls { sni: hello.sni.clone(), ..Default::default() };
             return refused_handshake(opening, Some(tls), Error::client(Kind::TlsProtocolError, 400, detail));
         }

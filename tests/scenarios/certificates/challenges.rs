@@ -89,6 +89,16 @@ fn without_a_preference_both_challenges_are_there() {
 }
 
 #[test]
+fn where_one_challenge_does_not_get_through_the_next_is_tried() {
+    scenario(async {
+        let (plan, pebble) = ground(ONE, |choice| choice.tls = Some(1)).await;
+        let proxy = plan.start().await;
+        shown(&proxy, &pebble, "a.example.com").await;
+        assert!(proxy.error_log().contains("trying the next one"), "{}", proxy.error_log());
+    });
+}
+
+#[test]
 fn an_address_has_a_certificate_for_clients_that_name_no_host() {
     scenario(async {
         let text = ONE.replace("host = \"a.example.com\"", "host = \"127.0.0.1\"");

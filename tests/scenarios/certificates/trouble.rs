@@ -63,7 +63,8 @@ fn a_failed_renewal_leaves_the_certificate_in_service() {
         assert_eq!(done.code, Some(1), "{done:?}");
         let listed = failed(&proxy, "a.example.com").await;
         assert_eq!(listed["state"], "valid", "{listed}");
-        let client = portcullis_tests::client::http::Connection::tls(proxy.address("https"), "a.example.com", &root).await;
+        let client =
+            portcullis_tests::client::http::Connection::tls(proxy.address("https"), "a.example.com", &root).await;
         assert_eq!(client.tls.clone().unwrap().leaf, first);
     });
 }
@@ -94,7 +95,7 @@ fn what_the_authority_cannot_reach_is_said() {
             choice.tls = Some(1);
         })
         .await;
-        let proxy = plan.start().await;
+        let proxy = plan.set("acme", "challenge = \"http-01\"").start().await;
         let listed = failed(&proxy, "a.example.com").await;
         assert_eq!(listed["error_kind"], "unreachable", "{listed}");
         eventually_within(WITHIN, "the log says so", async || {

@@ -4,7 +4,7 @@
 //! them. Such a rule is visited only if the [`Prefilter`] lets its operator look at one of its values, after its transformations.
 //! Whatever is not filtered is always visited. A rule may be visited without need; it is never left out wrongly.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{bits::Bits, names::Names, prefilter::Prefilter};
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Candidates {
     pub prefilter: Prefilter,
+    /// Rules that are filtered.
+    pub filtered: Bits,
     phases: Vec<Classes>,
 }
 
@@ -29,7 +31,7 @@ pub(crate) struct Classes {
     /// By collection or single value.
     pub variables: Vec<(Variable, Class)>,
     /// By entry of a collection; the numbers are those of [`Plan::entries`](super::Plan::entries).
-    pub named: Vec<(Variable, HashMap<u32, Class>)>,
+    pub named: Vec<(Variable, BTreeMap<u32, Class>)>,
     /// By path.
     pub paths: Vec<(XPath, Class)>,
 }
@@ -41,6 +43,10 @@ pub(crate) struct Class {
     pub rules: Bits,
     /// By what they make of a value before they look. Those without transformations are in `rules` alone.
     pub views: Vec<View>,
+    /// Without any of these bytes, no view shows anything else than the value itself,
+    pub triggers: ByteSet,
+    /// unless this is set, as of a [`View`].
+    pub makes_something: bool,
 }
 
 /// Rules that see the same of a value.
@@ -99,15 +105,19 @@ impl Candidates {
         let count = rules.len();
         let mut needs: Vec<Option<Needs>> = Vec::with_capacity(count);
         let mut phases: Vec<_> = (0..5).map(|_| Classes::new(count)).collect();
+        let mut filtered = Bits::none(count);
         for (index, rule) in rules.iter().enumerate() {
             needs.push(filter(rule));
             let classes = &mut phases[rule.phase as usize - 1];
             match needs[index] {
                 None => classes.always.insert(index),
-                Some(_) => classes.add(index, count, &rule.links[0], names),
+                Some(_) => {
+                    filtered.insert(index);
+                    classes.add(index, count, &rule.links[0], names);
+                }
             }
         }
-        Self { prefilter: Prefilter::new(&needs), phases }
+        Self { prefilter: Prefilter::new(&needs), filtered, phases }
     }
 
     pub fn phase(&self, phase: Phase) -> &Classes {
@@ -135,7 +145,7 @@ impl Classes {
         for target in link.targets.iter().filter(|target| !target.excluded) {
             let class = match &target.selector {
                 Selector::Name(name) => {
-                    let at = at(&mut self.named, target.variable, HashMap::new);
+                    let at = at(&mut self.named, target.variable, BTreeMap::new);
                     self.named[at].1.entry(names.slot(name)).or_insert_with(|| Class::new(count))
                 }
                 Selector::XPath(path) => {
@@ -167,7 +177,7 @@ fn at<K: PartialEq, V>(list: &mut Vec<(K, V)>, key: K, new: impl FnOnce() -> V) 
 
 impl Class {
     fn new(count: usize) -> Self {
-        Self { rules: Bits::none(count), views: Vec::new() }
+        Self { rules: Bits::none(count), views: Vec::new(), triggers: ByteSet::EMPTY, makes_something: false }
     }
 
     fn add(&mut self, rule: usize, count: usize, link: &model::Link) {
@@ -193,6 +203,8 @@ impl Class {
                 }
             };
             view.rules.insert(rule);
+            self.triggers = self.triggers.union(&view.triggers);
+            self.makes_something |= view.makes_something;
         }
     }
 }

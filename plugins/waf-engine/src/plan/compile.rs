@@ -33,9 +33,9 @@ pub(super) fn compile(rules: &RuleSet) -> Plan {
         if let Entry::Rule(rule) = known {
             orders[rule.phase as usize - 1].push(planned.len() as u32);
             let links: Box<[Link]> = rule.links.iter().map(|link| compiler.link(link)).collect();
-            let gate = compiler.gate(&rule.links[0]);
-            let simple = gate.is_some() && is_simple(rule, &links);
-            planned.push(Rule { entry, links, gate, simple, jump: None });
+            let gates = compiler.gates(&rule.links[0]).unwrap_or_default();
+            let simple = !gates.is_empty() && is_simple(rule, &links);
+            planned.push(Rule { entry, links, gates, simple, jump: None });
         }
     }
     for (phase, order) in orders.iter().enumerate() {
@@ -176,26 +176,27 @@ impl Compiler<'_> {
         }
     }
 
-    fn gate(&mut self, link: &model::Link) -> Option<Gate> {
-        let [target] = &link.targets[..] else { return None };
+    fn gates(&mut self, link: &model::Link) -> Option<Box<[Gate]>> {
         let condition = link.condition.as_ref()?;
-        let (Operator::Number(number), Selector::Name(name)) = (&condition.operator, &target.selector) else {
-            return None;
-        };
-        if target.variable != Variable::Tx || target.excluded || !link.transformations.is_empty() {
+        let Operator::Number(number) = &condition.operator else { return None };
+        if !link.transformations.is_empty() {
             return None;
         }
         let argument = match number.argument() {
             Ok(number) => Ok(number),
             Err(template) => Err(self.slot_of(template)?),
         };
-        Some(Gate {
-            slot: self.names.slot(name),
-            count: target.count,
-            comparison: number.comparison(),
-            negated: condition.negated,
-            argument,
-        })
+        let gate = |target: &model::Target| match &target.selector {
+            Selector::Name(name) if target.variable == Variable::Tx && !target.excluded => Some(Gate {
+                slot: self.names.slot(name),
+                count: target.count,
+                comparison: number.comparison(),
+                negated: condition.negated,
+                argument,
+            }),
+            _ => None,
+        };
+        link.targets.iter().map(gate).collect()
     }
 
     /// The variable of `TX` that a text is, if it is just that.

@@ -87,22 +87,28 @@ impl Transaction {
     /// As [`run_rule`](Self::run_rule), without what a gate makes needless.
     fn run_quick(&mut self, cx: &Cx<'_>, index: usize) -> bool {
         let planned = &cx.engine.plan.rules[index];
-        let Some(gate) = &planned.gate else { return self.run_rule(cx, index) };
-        if !self.is_open(gate) {
+        if planned.gates.is_empty() {
+            return self.run_rule(cx, index);
+        }
+        if !planned.gates.iter().any(|gate| self.is_open(gate)) {
             return false;
         }
         if !planned.simple || self.excluding.contains(index) {
             return self.run_rule(cx, index);
         }
         self.begin_rule(index);
-        self.matched_last = None;
-        self.matched_kept.clear();
-        self.matched_kept_slot = Some(gate.slot);
-        match (gate.count, self.tx.slot(gate.slot)) {
-            (true, value) => self.matched_kept.push(if value.is_some() { b'1' } else { b'0' }),
-            (false, value) => self.matched_kept.extend_from_slice(value.unwrap_or_default()),
+        for gate in &planned.gates {
+            if self.is_open(gate) {
+                self.matched_last = None;
+                self.matched_kept.clear();
+                self.matched_kept_slot = Some(gate.slot);
+                match (gate.count, self.tx.slot(gate.slot)) {
+                    (true, value) => self.matched_kept.push(if value.is_some() { b'1' } else { b'0' }),
+                    (false, value) => self.matched_kept.extend_from_slice(value.unwrap_or_default()),
+                }
+                self.steps(cx, &planned.links[0].each);
+            }
         }
-        self.steps(cx, &planned.links[0].each);
         self.complete(cx, cx.engine.rule(index), planned);
         true
     }
@@ -166,6 +172,8 @@ impl Transaction {
             return true;
         };
         let excluding = self.excluding.contains(index);
+        let filtered =
+            at == 0 && !cx.engine.plain && self.looks.is_none() && cx.engine.plan.candidates.filtered.contains(index);
         let mut items = std::mem::take(&mut self.items);
         let mut held = false;
         for target in &planned.targets {
@@ -177,7 +185,7 @@ impl Transaction {
                 {
                     continue;
                 }
-                held |= self.judge_item(cx, Place { at, link, condition, planned }, item);
+                held |= self.judge_item(cx, Place { at, link, condition, planned, filtered }, item);
             }
         }
         self.items = items;
@@ -224,6 +232,9 @@ impl Transaction {
 
     fn judge(&mut self, cx: &Cx<'_>, place: Place<'_>, item: &Item, node: NodeId) -> bool {
         let condition = place.condition;
+        if place.filtered && self.rule.is_some_and(|rule| self.arena.is_ruled_out(node, rule)) {
+            return false;
+        }
         let mut found = std::mem::take(&mut self.found);
         found.text = None;
         found.groups.0.clear();
@@ -372,4 +383,6 @@ struct Place<'a> {
     link: &'a model::Link,
     condition: &'a model::Condition,
     planned: &'a plan::Link,
+    /// The prefilter may know that the operator cannot match.
+    filtered: bool,
 }

@@ -426,18 +426,20 @@ impl Transaction {
         match &*template.0 {
             [] => Cow::Borrowed(b""),
             [piece] => self.piece(cx, piece),
-            pieces => {
+            _ => {
                 let mut text = Vec::new();
-                for piece in pieces {
-                    let part = self.piece(cx, piece);
-                    if text.len() + part.len() > LONGEST_TEXT {
-                        text.extend_from_slice(&part[..LONGEST_TEXT - text.len()]);
-                        break;
-                    }
-                    text.extend_from_slice(&part);
-                }
+                self.write(cx, template, &mut text);
                 Cow::Owned(text)
             }
+        }
+    }
+
+    /// Appends the text of a template.
+    pub(super) fn write(&self, cx: &Cx<'_>, template: &Template, text: &mut Vec<u8>) {
+        for piece in template.0.iter() {
+            let part = self.piece(cx, piece);
+            let room = LONGEST_TEXT.saturating_sub(text.len());
+            text.extend_from_slice(&part[..part.len().min(room)]);
         }
     }
 

@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    clock::Instant,
-    documents::AttemptsDocument,
-    failure::Kind,
-    issued::Issued,
-    settings::KeyKind,
-    subject::Subject,
+    clock::Instant, documents::AttemptsDocument, failure::Kind, issued::Issued, settings::KeyKind, subject::Subject,
 };
 
 /// What is known of one certificate to be.

@@ -1,6 +1,7 @@
 //! The task that looks at the clock, and what is done for one certificate at a time.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -46,8 +47,11 @@ fn look(manager: &Arc<Inner>) -> Instant {
     }
     let mut entries = manager.entries();
     entries.retain(|_, entry| !entry.unwanted || entry.busy);
+    // One key at a time of a name: two handshakes that prove one name would be answered alike.
+    let mut at_work: BTreeSet<Subject> =
+        entries.iter().filter(|(_, entry)| entry.busy).map(|((subject, _), _)| subject.clone()).collect();
     for ((subject, kind), entry) in entries.iter_mut() {
-        if entry.busy {
+        if at_work.contains(subject) {
             continue;
         }
         let due = entry.due();
@@ -56,6 +60,7 @@ fn look(manager: &Arc<Inner>) -> Instant {
         let again = entry.unserved.is_some_and(|(at, _)| at <= now);
         if due <= now || read || ask || again {
             entry.busy = true;
+            at_work.insert(subject.clone());
             tokio::spawn(attend(Arc::downgrade(manager), subject.clone(), *kind));
         } else {
             next = next.min(due).min(entry.read_again);
@@ -187,8 +192,10 @@ pub(super) async fn served(manager: &Arc<Inner>, issued: &Issued, looks: u32, at
             None
         }
         Err(error) => {
-            let failure =
-                Failure::new(Kind::NotServed, format!("it was issued, but a handshake with this proxy failed: {error}"));
+            let failure = Failure::new(
+                Kind::NotServed,
+                format!("it was issued, but a handshake with this proxy failed: {error}"),
+            );
             let looks = looks.saturating_add(1);
             let next = Instant::now().after(failure.wait(looks, fastrand::f64()));
             tracing::error!(%subject, error = %failure, next_look = %next, "a new certificate is not served");

@@ -11,7 +11,9 @@ use crate::{
     clock::Instant,
     documents::Attempt,
     failure::{Failure, Kind},
-    settings::KeyKind,
+    issued::Issued,
+    order::Orders,
+    settings::{Authority, KeyKind},
     subject::Subject,
 };
 
@@ -25,7 +27,7 @@ const AWAY: Duration = Duration::from_secs(20);
 /// Orders, and writes down how it went.
 pub(super) async fn order(manager: &Arc<Inner>, subject: &Subject, kind: KeyKind, entry: &Entry) {
     let Ok(_permit) = manager.permits.acquire().await else { return };
-    let lease = match manager.storage.lease(&format!("order-{subject}-{}", kind.name()), LEASE).await {
+    let lease = match manager.storage.lease(&format!("order-{subject}"), LEASE).await {
         Ok(Some(lease)) => lease,
         Ok(None) => return later(manager, subject, kind, ELSEWHERE),
         Err(error) => {
@@ -54,7 +56,7 @@ pub(super) async fn order(manager: &Arc<Inner>, subject: &Subject, kind: KeyKind
         }
         let result = match authority.public.then(|| subject.public()).transpose() {
             Err(unfit) => Err(Failure::new(Kind::Refused, unfit.to_string())),
-            Ok(_) => orders.issue(authority, subject, kind, entry.issued.as_deref()).await,
+            Ok(_) => prove_somehow(&orders, authority, subject, kind, entry).await,
         };
         match result {
             Ok(issued) => {
@@ -101,4 +103,31 @@ pub(super) async fn order(manager: &Arc<Inner>, subject: &Subject, kind: KeyKind
         entry.forced = false;
     }
     record(manager, subject, kind, attempts).await;
+}
+
+/// Orders; the first time, with each challenge in turn that can prove the name, for it may be that only one of them gets through to here.
+/// After that one is tried at a time, another one each time: authorities limit how often validation may fail.
+async fn prove_somehow(
+    orders: &Orders,
+    authority: &Authority,
+    subject: &Subject,
+    kind: KeyKind,
+    entry: &Entry,
+) -> Result<Issued, Failure> {
+    let before = entry.attempts.failures as usize;
+    let rounds = match before {
+        0 => orders.solver.fitting(subject, &orders.settings.challenges).count(),
+        _ => 1,
+    };
+    let mut round = 0;
+    loop {
+        let result = orders.issue(authority, subject, kind, entry.issued.as_deref(), before + round).await;
+        round += 1;
+        match result {
+            Err(failure) if failure.kind.is_of_challenge() && round < rounds => {
+                tracing::warn!(%subject, authority = %authority.name, error = %failure, "a challenge failed; trying the next one");
+            }
+            result => return result,
+        }
+    }
 }

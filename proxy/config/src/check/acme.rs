@@ -1,25 +1,120 @@
 //! `[acme]`: authorities that are there once, with what they need.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use super::process::path;
 use crate::{
-    acme::{Acme, Authority, Binding, Challenge, KeyKind, Secret},
+    acme::{Acme, Authority, Binding, Challenge, DnsUpdate, KeyKind, Secret, TsigAlgorithm, TsigKey},
     diagnostic::Sink,
     raw::{self, At, Directory, Field, Filled},
+    source::Span,
 };
 
 pub(super) fn acme(field: &Field<raw::Acme>, out: &mut Sink<'_>) -> Option<Acme> {
     let at = field.value.as_ref()?;
     let raw = &at.value;
+    let dns = raw.dns.value.as_ref().and_then(|at| dns(at, out));
+    let challenges = once(&raw.challenge, out).unwrap_or_else(|| {
+        let mut usual = vec![Challenge::TlsAlpn01, Challenge::Http01];
+        usual.extend(dns.is_some().then_some(Challenge::Dns01));
+        usual
+    });
+    if challenges.contains(&Challenge::Dns01)
+        && !raw.dns.is_written()
+        && let Some(key) = raw.challenge.key
+    {
+        out.error(key, "`dns-01` needs `dns`")
+            .help("write `dns = { program = \"FILE\" }`, or `dns = { rfc2136 = { server = \"10.0.0.53\" } }`");
+    }
+    if !challenges.contains(&Challenge::Dns01)
+        && let Some(key) = raw.dns.key
+    {
+        out.warn(key, "`dns` is used by no challenge").help("add \"dns-01\" to `challenge`");
+    }
     Some(Acme {
         at: out.sources.locate(at.span),
         email: raw.email.get().map(|list| list.0.iter().map(|at| at.value.0.clone()).collect()).unwrap_or_default(),
         authorities: authorities(raw, out),
         keys: once(&raw.key, out).unwrap_or_else(|| vec![KeyKind::P256]),
-        challenges: once(&raw.challenge, out).unwrap_or_else(|| vec![Challenge::TlsAlpn01, Challenge::Http01]),
+        challenges,
+        dns,
         state: path(&raw.state, out),
     })
+}
+
+fn dns(at: &At<raw::DnsUpdate>, out: &mut Sink<'_>) -> Option<DnsUpdate> {
+    let raw = &at.value;
+    match (path(&raw.program, out), &raw.rfc2136.value) {
+        (Some(path), None) => Some(DnsUpdate::Program {
+            path,
+            arguments: raw
+                .arguments
+                .get()
+                .map(|list| list.0.iter().map(|at| at.value.clone()).collect())
+                .unwrap_or_default(),
+            time: raw.time.or(Duration::from_secs(120)),
+        }),
+        (None, Some(table)) => {
+            for key in [raw.arguments.key, raw.time.key].into_iter().flatten() {
+                out.error(key, "this is for a `program`, and there is none");
+            }
+            rfc2136(&table.value, out)
+        }
+        (Some(_), Some(table)) => {
+            out.error(table.span, "`program` and `rfc2136` both say how records come into the DNS")
+                .help("leave one out");
+            None
+        }
+        (None, None) => {
+            if !raw.program.is_broken() && !raw.rfc2136.is_broken() {
+                out.error(at.span, "`dns` needs `program` or `rfc2136`");
+            }
+            None
+        }
+    }
+}
+
+fn rfc2136(raw: &raw::Rfc2136, out: &mut Sink<'_>) -> Option<DnsUpdate> {
+    let key = match &raw.key.value {
+        None => None,
+        Some(at) => {
+            let secret = secret(at.span, &at.value.secret, &at.value.secret_file, ["secret", "secret_file"], out)?;
+            Some(TsigKey {
+                name: at.value.name.get()?.0.clone(),
+                algorithm: at.value.algorithm.or(TsigAlgorithm::HmacSha256),
+                secret,
+            })
+        }
+    };
+    Some(DnsUpdate::Rfc2136 { server: raw.server.get()?.0, zone: raw.zone.get().map(|zone| zone.0.clone()), key })
+}
+
+/// A secret in one of two keys.
+fn secret(
+    table: Span,
+    text: &Field<String>,
+    file: &Field<PathBuf>,
+    [here, there]: [&str; 2],
+    out: &mut Sink<'_>,
+) -> Option<Secret> {
+    match (text.get(), path(file, out)) {
+        (Some(_), Some(_)) => {
+            out.error(table, format!("`{here}` and `{there}` are the same thing")).help("leave one out");
+            None
+        }
+        (Some(text), None) => Some(Secret::Text(text.clone())),
+        (None, Some(path)) => Some(Secret::File(path)),
+        (None, None) => {
+            if !text.is_broken() && !file.is_broken() {
+                out.error(table, format!("this needs `{here}` or `{there}`"));
+            }
+            None
+        }
+    }
 }
 
 /// The values of a list in which each makes sense once.
@@ -73,19 +168,6 @@ fn plain(directory: &Directory) -> Authority {
 
 fn binding(at: &At<raw::Binding>, out: &mut Sink<'_>) -> Option<Binding> {
     let raw = &at.value;
-    let key = match (raw.key.get(), path(&raw.key_file, out)) {
-        (Some(_), Some(_)) => {
-            out.error(at.span, "`key` and `key_file` are the same thing").help("leave one out");
-            return None;
-        }
-        (Some(key), None) => Secret::Text(key.clone()),
-        (None, Some(path)) => Secret::File(path),
-        (None, None) => {
-            if !raw.key.is_broken() && !raw.key_file.is_broken() {
-                out.error(at.span, "external account binding needs `key` or `key_file`");
-            }
-            return None;
-        }
-    };
+    let key = secret(at.span, &raw.key, &raw.key_file, ["key", "key_file"], out)?;
     Some(Binding { id: raw.id.get()?.clone(), key })
 }

@@ -35,7 +35,8 @@ pub(super) fn check(
         && !listeners.is_unsure()
         && listeners.iter().all(|checked| checked.tls.is_none())
     {
-        out.warn(key, "no listener has TLS: no certificate is ordered").help("write `tls = {}` in the listener of port 443");
+        out.warn(key, "no listener has TLS: no certificate is ordered")
+            .help("write `tls = {}` in the listener of port 443");
     }
     if !out.failed() {
         for (name, key) in backends.unused() {

@@ -1,17 +1,19 @@
 //! `[acme]`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{
     Filled, List, Read,
     choice::choice,
+    dns::DnsName,
+    net::Nameserver,
     table::{clip, table},
     text::{Problem, Written, examples},
 };
 use crate::{
-    acme::{Challenge, KeyKind},
+    acme::{Challenge, KeyKind, TsigAlgorithm},
     diagnostic::Sink,
     nearest::did_you_mean,
     tree::{Kind, Node},
@@ -27,8 +29,10 @@ table! {
         directory: Filled<Authority>,
         /// What kind of key: `ecdsa` (P-256), `p384`, `rsa` (2048 bits), `rsa4096`. Several: a certificate of each for every host. Default `ecdsa`.
         key: Filled<KeyKind>,
-        /// How hosts are proved, in order of preference. Default `tls-alpn-01`, then `http-01`.
+        /// How hosts are proved, in order of preference. Default `tls-alpn-01`, then `http-01`, then `dns-01` where there is `dns`.
         challenge: Filled<Challenge>,
+        /// How TXT records come into the DNS: `program` or `rfc2136`. For `dns-01`, the only proof for wildcards.
+        dns: DnsUpdate,
         /// The folder where accounts, certificates and their keys are kept. Default: `/var/lib/portcullis/acme` for root, else
         /// `portcullis/acme` in `$XDG_DATA_HOME` or `~/.local/share`. Takes effect at the next start.
         state: PathBuf,
@@ -61,6 +65,52 @@ table! {
     }
 }
 
+table! {
+    /// How TXT records come into the DNS. Needs `program` or `rfc2136`.
+    DnsUpdate {
+        /// An external program, called with `add NAME VALUE` and `remove NAME VALUE`.
+        program: PathBuf,
+        /// The program's first arguments.
+        arguments: List<String>,
+        /// How long one call of the program may take. Default 2m.
+        time: Duration,
+        /// Dynamic updates of a zone (RFC 2136).
+        rfc2136: Rfc2136,
+    }
+}
+
+table! {
+    /// A primary nameserver that takes updates.
+    Rfc2136 {
+        /// Its address, port 53 unless written; asked over TCP.
+        server: Nameserver = required,
+        /// The zone. Default: the server is asked.
+        zone: DnsName,
+        /// Signs the updates (TSIG, RFC 8945).
+        key: TsigKey,
+    }
+}
+
+table! {
+    /// A key for signed updates. Needs `secret` or `secret_file`.
+    TsigKey {
+        /// As the server calls it.
+        name: DnsName = required,
+        /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`. Default `hmac-sha256`.
+        algorithm: TsigAlgorithm,
+        /// The secret, base64.
+        secret: String,
+        /// A file with the secret.
+        secret_file: PathBuf,
+    }
+}
+
+choice!(TsigAlgorithm, "an algorithm for signed updates", {
+    "hmac-sha256" => TsigAlgorithm::HmacSha256,
+    "hmac-sha384" => TsigAlgorithm::HmacSha384,
+    "hmac-sha512" => TsigAlgorithm::HmacSha512,
+});
+
 choice!(KeyKind, "a kind of key", {
     "ecdsa" => KeyKind::P256,
     "p384" => KeyKind::P384,
@@ -71,6 +121,7 @@ choice!(KeyKind, "a kind of key", {
 choice!(Challenge, "a challenge", {
     "tls-alpn-01" => Challenge::TlsAlpn01,
     "http-01" => Challenge::Http01,
+    "dns-01" => Challenge::Dns01,
 });
 
 /// An element of `directory`.
@@ -202,7 +253,8 @@ mod tests {
         assert_eq!((own.name.as_str(), own.known), ("ca.example.com:14000", false));
         assert_eq!(Directory::parse("staging").unwrap_err().help.unwrap(), "did you mean `letsencrypt-staging`?");
         assert_eq!(Directory::parse("zerosl").unwrap_err().help.unwrap(), "did you mean `zerossl`?");
-        for bad in ["", "http://ca.example.com/dir", "https://", "https://u@h/", "https://h:0/", "https://a b/", "ftp://x"]
+        for bad in
+            ["", "http://ca.example.com/dir", "https://", "https://u@h/", "https://h:0/", "https://a b/", "ftp://x"]
         {
             assert!(Directory::parse(bad).is_err(), "{bad}");
         }

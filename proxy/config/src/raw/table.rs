@@ -124,6 +124,8 @@ pub(super) fn spoken(name: &str) -> &'static str {
         "Certificate" => "a certificate",
         "AuthorityTable" => "an authority",
         "Binding" => "external account binding",
+        "Rfc2136" => "`rfc2136`",
+        "TsigKey" => "a key for updates",
         "Zone" => "a zone",
         "Listener" => "a listener",
         "Backend" => "a backend",

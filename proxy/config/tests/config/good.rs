@@ -381,7 +381,8 @@ waf.mode = 'off'
 #[test]
 fn certificates_are_ordered_from_let_s_encrypt_unless_said_otherwise() {
     use portcullis_config::acme::{Challenge, KeyKind, Secret};
-    let base = "[[listener]]\naddress = \":443\"\ntls = {}\n[[route]]\nhost = \"a.example.com\"\nrespond = { status = 204 }\n";
+    let base =
+        "[[listener]]\naddress = \":443\"\ntls = {}\n[[route]]\nhost = \"a.example.com\"\nrespond = { status = 204 }\n";
     let acme = |text: &str| good(&format!("{base}[acme]\n{text}\n")).config.acme.unwrap();
     let plain = acme("");
     assert_eq!(plain.authorities.len(), 1);

@@ -41,13 +41,18 @@ const TIME: Duration = Duration::from_secs(20);
 pub async fn findings(wanted: &Wanted) -> Vec<Finding> {
     let mut findings = Vec::new();
     for authority in &wanted.settings.authorities {
-        let asked = tokio::time::timeout(TIME, client::Client::new(authority.roots.clone()).directory(&authority.directory));
+        let asked =
+            tokio::time::timeout(TIME, client::Client::new(authority.roots.clone()).directory(&authority.directory));
         let problem = match asked.await {
             Ok(Ok(())) => continue,
             Ok(Err(problem)) => problem,
             Err(_) => format!("no answer within {} s", TIME.as_secs()),
         };
-        findings.push(Finding { error: true, subject: format!("[acme] directory {}", authority.name), message: problem });
+        findings.push(Finding {
+            error: true,
+            subject: format!("[acme] directory {}", authority.name),
+            message: problem,
+        });
     }
     // Looking must not make a folder; where there is none, nothing has been ordered.
     if wanted.folder.exists() {
@@ -86,7 +91,9 @@ async fn kept(wanted: &Wanted, findings: &mut Vec<Finding>) {
                 ("valid", None) => continue,
                 ("none", None) => "there is none yet; it is ordered when the proxy runs".to_owned(),
                 (state, None) => format!("{state}: valid until {until}"),
-                ("none", Some(failed)) => format!("there is none; the last attempt ({}) failed: {}", failed.at, failed.detail),
+                ("none", Some(failed)) => {
+                    format!("there is none; the last attempt ({}) failed: {}", failed.at, failed.detail)
+                }
                 (state, Some(failed)) => {
                     format!("{state} until {until}; the last attempt ({}) failed: {}", failed.at, failed.detail)
                 }

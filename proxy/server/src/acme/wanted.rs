@@ -9,6 +9,7 @@ use std::{
 };
 
 use portcullis_certs::{
+    challenge::{Records, program::Program, rfc2136::Updates},
     settings::{self, Settings},
     subject::Subject,
 };
@@ -35,6 +36,8 @@ pub struct Wanted {
     pub subjects: BTreeSet<Subject>,
     /// How.
     pub settings: Settings,
+    /// What puts TXT records into the DNS.
+    pub records: Option<Arc<dyn Records>>,
     /// Where it is kept.
     pub folder: PathBuf,
     /// What the settings were made of.
@@ -65,7 +68,11 @@ impl Wanted {
     ///
     /// # Errors
     /// All that cannot be used.
-    pub fn of(config: &Config, loaded: &Loaded, warnings: &mut Vec<String>) -> Result<Option<Arc<Self>>, Vec<BuildError>> {
+    pub fn of(
+        config: &Config,
+        loaded: &Loaded,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Arc<Self>>, Vec<BuildError>> {
         let Some(table) = &config.acme else { return Ok(None) };
         let mut errors = Vec::new();
         let mut fail = |message: String| errors.push(BuildError { at: Some(table.at.clone()), message });
@@ -81,6 +88,13 @@ impl Wanted {
             fail(message);
             PathBuf::new()
         });
+        let records = match table.dns.as_ref().map(|dns| records(dns, &mut files)).transpose() {
+            Ok(records) => records,
+            Err(message) => {
+                fail(format!("[acme] dns: {message}"));
+                None
+            }
+        };
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -90,12 +104,11 @@ impl Wanted {
             email: table.email.clone(),
             keys: table.keys.iter().copied().map(key_kind).collect(),
             challenges: table.challenges.iter().copied().map(challenge).collect(),
-            dns: None,
             parallel: PARALLEL,
             spread: SPREAD,
         };
         let origin = Origin { table: table.clone(), files };
-        Ok(Some(Arc::new(Self { subjects, settings, folder, origin })))
+        Ok(Some(Arc::new(Self { subjects, settings, records, folder, origin })))
     }
 }
 
@@ -103,15 +116,21 @@ impl Wanted {
 fn subjects(config: &Config, loaded: &Loaded, all_public: bool, warnings: &mut Vec<String>) -> BTreeSet<Subject> {
     let store = Store::new(loaded.clone());
     let mut subjects = BTreeSet::new();
+    let wildcards = config.acme.as_ref().is_some_and(|acme| acme.challenges.contains(&Challenge::Dns01));
     let reached = config.routes.iter().filter(|route| is_terminated(config, route));
     for pattern in reached.flat_map(|route| &route.matches.hosts) {
         let host = match pattern {
             HostPattern::Exact(host) => host.as_str(),
             // Only dns-01 proves a wildcard (RFC 8555 section 7.1.3); any host at all is no name.
             HostPattern::Wildcard(suffix) => {
-                if !store.covers_wildcard(suffix) {
+                if wildcards && !store.covers_wildcard(suffix) {
+                    match Subject::parse(&format!("*.{suffix}")) {
+                        Ok(subject) => drop(subjects.insert(subject)),
+                        Err(unfit) => warnings.push(format!("no certificate can be ordered: {unfit}")),
+                    }
+                } else if !store.covers_wildcard(suffix) {
                     warnings.push(format!(
-                        "no certificate is ordered for `*.{suffix}`: a wildcard needs dns-01; list the hosts, or add a [[certificate]]"
+                        "no certificate is ordered for `*.{suffix}`: a wildcard needs dns-01 (`dns` in [acme]); list the hosts, or add a [[certificate]]"
                     ));
                 }
                 continue;
@@ -154,17 +173,7 @@ fn authority(configured: &acme::Authority, files: &mut Vec<Vec<u8>>) -> Result<s
     };
     let binding = match &configured.binding {
         None => None,
-        Some(binding) => {
-            let key = match &binding.key {
-                Secret::Text(key) => key.clone(),
-                Secret::File(path) => {
-                    let key = read(path)?;
-                    files.push(key.clone().into_bytes());
-                    key
-                }
-            };
-            Some(settings::Binding::new(&binding.id, &key)?)
-        }
+        Some(binding) => Some(settings::Binding::new(&binding.id, &secret(&binding.key, files)?)?),
     };
     Ok(settings::Authority {
         name: configured.name.as_str().into(),
@@ -174,6 +183,35 @@ fn authority(configured: &acme::Authority, files: &mut Vec<Vec<u8>>) -> Result<s
         binding,
         profile: configured.profile.as_deref().map(Into::into),
     })
+}
+
+fn records(dns: &acme::DnsUpdate, files: &mut Vec<Vec<u8>>) -> Result<Arc<dyn Records>, String> {
+    Ok(match dns {
+        acme::DnsUpdate::Program { path, arguments, time } => {
+            Arc::new(Program::new(path.clone(), arguments.clone(), *time))
+        }
+        acme::DnsUpdate::Rfc2136 { server, zone, key } => {
+            let key = match key {
+                None => None,
+                Some(key) => {
+                    let secret = secret(&key.secret, files)?;
+                    Some(settings::TsigKey::new(&key.name, key.algorithm.name(), &secret)?)
+                }
+            };
+            Arc::new(Updates::new(*server, zone.as_deref(), key.as_ref())?)
+        }
+    })
+}
+
+fn secret(secret: &Secret, files: &mut Vec<Vec<u8>>) -> Result<String, String> {
+    match secret {
+        Secret::Text(text) => Ok(text.clone()),
+        Secret::File(path) => {
+            let text = read(path)?;
+            files.push(text.clone().into_bytes());
+            Ok(text)
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -199,18 +237,23 @@ fn challenge(challenge: Challenge) -> settings::ChallengeKind {
     match challenge {
         Challenge::TlsAlpn01 => settings::ChallengeKind::TlsAlpn01,
         Challenge::Http01 => settings::ChallengeKind::Http01,
+        Challenge::Dns01 => settings::ChallengeKind::Dns01,
     }
 }
 
 /// The files that a configuration's `[acme]` names.
 pub fn files(config: &Config) -> Vec<PathBuf> {
-    let authorities = config.acme.iter().flat_map(|acme| &acme.authorities);
-    let of = |authority: &acme::Authority| {
-        let key = authority.binding.as_ref().and_then(|binding| match &binding.key {
-            Secret::File(path) => Some(path.clone()),
-            Secret::Text(_) => None,
-        });
-        [authority.ca.clone(), key].into_iter().flatten().collect::<Vec<_>>()
+    let mut files = Vec::new();
+    let mut add = |secret: &Secret| {
+        if let Secret::File(path) = secret {
+            files.push(path.clone());
+        }
     };
-    authorities.flat_map(of).collect()
+    let Some(acme) = &config.acme else { return files };
+    if let Some(acme::DnsUpdate::Rfc2136 { key: Some(key), .. }) = &acme.dns {
+        add(&key.secret);
+    }
+    acme.authorities.iter().filter_map(|authority| authority.binding.as_ref()).for_each(|binding| add(&binding.key));
+    files.extend(acme.authorities.iter().filter_map(|authority| authority.ca.clone()));
+    files
 }

@@ -11,7 +11,8 @@ use std::{
 use bytes::BytesMut;
 use portcullis_config::listener::TlsVersion;
 use rustls::{
-    AlertDescription, Error as TlsError, HandshakeKind, PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection,
+    AlertDescription, Error as TlsError, HandshakeKind, PeerIncompatible, ProtocolVersion, ServerConfig,
+    ServerConnection,
     server::{Accepted, Acceptor},
 };
 use tokio::{

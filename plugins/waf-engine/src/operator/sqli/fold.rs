@@ -25,6 +25,10 @@ pub(super) struct Folded<'a> {
     left: usize,
     /// How many tokens were read, comments too.
     pub(super) seen: usize,
+    /// The last token, where it is a comment.
+    comment: Option<Token<'a>>,
+    /// Whether the value goes on.
+    more: bool,
 }
 
 /// How it goes on after looking at the tokens from `left` on.
@@ -40,7 +44,7 @@ enum Next {
 impl<'a> Folded<'a> {
     pub(super) fn new(tokenizer: &mut Tokenizer<'a>) -> Self {
         let nothing = Token::new(Kind::Unknown, &[]);
-        let mut folded = Self { tokens: [nothing; ROOM], count: 0, left: 0, seen: 0 };
+        let mut folded = Self { tokens: [nothing; ROOM], count: 0, left: 0, seen: 0, comment: None, more: false };
         folded.fold(tokenizer);
         // What cannot be read for sure is known by that alone.
         if folded.tokens().iter().any(|token| token.kind == Kind::Evil) {
@@ -74,8 +78,7 @@ impl<'a> Folded<'a> {
                 break;
             }
         }
-        let mut comment = None;
-        let mut more = true;
+        self.more = true;
         loop {
             if self.count >= MOST && self.is_folded_further() {
                 if self.count > MOST {
@@ -86,30 +89,26 @@ impl<'a> Folded<'a> {
                 }
                 self.left = 0;
             }
-            if !more || self.left >= MOST {
+            if !self.more || self.left >= MOST {
                 break;
             }
-            for (wanted, rules) in [(2, Self::fold_two as fn(&mut Self) -> Next), (3, Self::fold_three)] {
-                while more && self.count <= MOST && self.count - self.left < wanted {
-                    more = self.read(tokenizer, &mut comment);
+            if !self.has(2, tokenizer) {
+                continue;
+            }
+            match self.fold_two() {
+                Next::Again => continue,
+                Next::On => {}
+                Next::Evil => {
+                    self.tokens[0].kind = Kind::Evil;
+                    return;
                 }
-                if self.count - self.left < wanted {
-                    self.left = self.count;
-                    break;
-                }
-                match rules(self) {
-                    Next::Again => break,
-                    Next::On if wanted == 3 => self.left += 1,
-                    Next::On => {}
-                    Next::Evil => {
-                        self.tokens[0].kind = Kind::Evil;
-                        return;
-                    }
-                }
+            }
+            if self.has(3, tokenizer) && matches!(self.fold_three(), Next::On) {
+                self.left += 1;
             }
         }
         self.count = self.count.min(MOST);
-        if let Some(comment) = comment
+        if let Some(comment) = self.comment
             && self.count < MOST
         {
             self.tokens[self.count] = comment;
@@ -118,18 +117,31 @@ impl<'a> Folded<'a> {
         self.end_at_tick();
     }
 
-    /// Adds the next token. A comment is put aside: it counts when nothing follows it.
-    fn read(&mut self, tokenizer: &mut Tokenizer<'a>, comment: &mut Option<Token<'a>>) -> bool {
-        let Some(token) = tokenizer.next() else { return false };
+    /// Whether there are so many tokens from `left` on; reads what is missing. If there are no more, nothing is left to fold.
+    fn has(&mut self, wanted: usize, tokenizer: &mut Tokenizer<'a>) -> bool {
+        while self.more && self.count <= MOST && self.count - self.left < wanted {
+            match tokenizer.next() {
+                None => self.more = false,
+                Some(token) => self.add(token),
+            }
+        }
+        let has = self.count - self.left >= wanted;
+        if !has {
+            self.left = self.count;
+        }
+        has
+    }
+
+    /// A comment is put aside: it counts when nothing follows it.
+    fn add(&mut self, token: Token<'a>) {
         self.seen += 1;
         if token.kind == Kind::Comment {
-            *comment = Some(token);
+            self.comment = Some(token);
         } else {
-            *comment = None;
+            self.comment = None;
             self.tokens[self.count] = token;
             self.count += 1;
         }
-        true
     }
 
     /// Five tokens that are known to be one operand and more.

@@ -97,7 +97,12 @@ impl<'a> Token<'a> {
 
     /// A sign before an operand.
     pub(super) fn is_unary(&self) -> bool {
-        self.kind == Kind::Operator && (matches!(self.text, b"+" | b"-" | b"!" | b"~" | b"!!") || self.is("NOT"))
+        self.kind == Kind::Operator
+            && match self.text {
+                [byte] => matches!(byte, b'+' | b'-' | b'!' | b'~'),
+                [first, second] => (*first, *second) == (b'!', b'!'),
+                _ => self.is("NOT"),
+            }
     }
 }
 

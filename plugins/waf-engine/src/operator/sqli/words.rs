@@ -1,6 +1,6 @@
 //! The words of SQL and the fingerprints of injections.
 
-use std::sync::LazyLock;
+use std::{ops::RangeInclusive, sync::LazyLock};
 
 use libinjectionrs::sqli::sqli_data::SQL_KEYWORDS;
 
@@ -20,7 +20,7 @@ struct Tables {
     places: Vec<u16>,
     /// Packed, each where its hash leads, or behind; 0 is nothing.
     fingerprints: Vec<u32>,
-    longest: usize,
+    lengths: RangeInclusive<usize>,
 }
 
 /// `0` begins an entry that is a fingerprint in the list of words.
@@ -36,7 +36,8 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     let mut tables = Tables {
         places: vec![0; (2 * words.len()).next_power_of_two()],
         fingerprints: vec![0; (2 * fingerprints.len()).next_power_of_two()],
-        longest: words.iter().map(|word| word.text.len()).max().unwrap_or(0),
+        lengths: words.iter().map(|word| word.text.len()).min().unwrap_or(1)
+            ..=words.iter().map(|word| word.text.len()).max().unwrap_or(0),
         words,
     };
     for (at, word) in (1..).zip(&tables.words) {
@@ -65,7 +66,7 @@ pub(super) fn prepare() {
 /// What a word is, in any case.
 pub(super) fn find(text: &[u8]) -> Option<Word> {
     let tables = &*TABLES;
-    if text.len() > tables.longest || text.is_empty() {
+    if !tables.lengths.contains(&text.len()) {
         return None;
     }
     let mut place = hash(text) & (tables.places.len() - 1);

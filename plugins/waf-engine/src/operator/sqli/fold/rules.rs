@@ -48,7 +48,8 @@ impl<'a> Folded<'a> {
             Semicolon, Statement, Text, Type, Variable, Word,
         };
         let left = self.left;
-        let [a, b] = [self.tokens[left], self.tokens[left + 1]];
+        // Tokens are not copied: this runs for every one of a long list.
+        let [a, b, ..] = &self.tokens[left..] else { return Next::On };
         match (a.kind, b.kind) {
             (Text, Text) | (Semicolon, Semicolon) => {
                 self.count -= 1;
@@ -58,7 +59,7 @@ impl<'a> Folded<'a> {
             (Open, Operator) if b.is_unary() => return self.drop_and_step_back(),
             _ => {}
         }
-        if let Some(merged) = merge(&a, &b) {
+        if let Some(merged) = merge(a, b) {
             self.tokens[left] = merged;
             return self.drop_and_step_back();
         }
@@ -111,7 +112,7 @@ impl<'a> Folded<'a> {
             Comma, Dot, Expression, Function, Group, Keyword, Logic, Number, Open, Operator, Text, Type, Variable, Word,
         };
         let left = self.left;
-        let [a, b, c] = [self.tokens[left], self.tokens[left + 1], self.tokens[left + 2]];
+        let [a, b, c, ..] = &self.tokens[left..] else { return Next::On };
         match (a.kind, b.kind, c.kind) {
             (Number, Operator, Number) | (Logic, _, Logic) => self.drop_last(2),
             (Operator, middle, Operator) if middle != Open => self.drop_last(2),
@@ -127,7 +128,7 @@ impl<'a> Folded<'a> {
             }
             // `1,-1` is `1`: what stands before the comma is looked at again.
             (Comma, Operator, Number | Word | Variable | Text) if b.is_unary() => {
-                self.tokens[left + 1] = c;
+                self.tokens[left + 1] = *c;
                 self.drop_last(3)
             }
             (Comma, Operator, Function) if b.is_unary() => self.close_up(1),
