@@ -99,8 +99,7 @@ impl Pebble {
     /// The root that its certificates end at (made anew at each start), PEM.
     pub async fn root(&self) -> String {
         let url = format!("https://localhost:{}/roots/0", self.management.number());
-        let said = Tool::new("curl").args(["-sSk", &url]).output().await;
-        said
+        Tool::new("curl").args(["-sSk", &url]).output().await
     }
 
     /// The URL of the nameserver's management.

@@ -46,8 +46,10 @@ pub(crate) struct Rule {
     pub entry: usize,
     /// As many as the model's.
     pub links: Box<[Link]>,
-    /// What must hold for the first link to match, where it can be told without looking at values.
-    pub gate: Option<Gate>,
+    /// Of which one must hold for the first link to match, where it can be told without looking at values: one for each target.
+    pub gates: Box<[Gate]>,
+    /// The gates are all there is to know, and a match is neither logged nor asks for values: no need to look at any.
+    pub simple: bool,
     /// At which rule to go on in the phase after a match of all links.
     pub jump: Option<u32>,
 }

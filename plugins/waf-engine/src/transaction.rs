@@ -261,9 +261,10 @@ pub struct Transaction {
     matched: Vec<(Item, Span)>,
     /// `MATCHED_VAR`, while it is in the arena,
     matched_last: Option<(Item, Span)>,
-    /// and afterwards, with its name.
+    /// and afterwards, with its name or, where it was of `TX`, the number of the name.
     matched_kept: Vec<u8>,
     matched_kept_name: Vec<u8>,
+    matched_kept_slot: Option<u32>,
     /// What the rule at hand added to scores.
     score: i64,
     anomaly_score: i64,
@@ -277,6 +278,7 @@ pub struct Transaction {
     visit: Bits,
     lower: Vec<u8>,
     text: Vec<u8>,
+    value: Vec<u8>,
 
     /// Rules that `ctl` has removed.
     removed: Bits,
@@ -331,6 +333,7 @@ impl Transaction {
             matched_last: None,
             matched_kept: Vec::new(),
             matched_kept_name: Vec::new(),
+            matched_kept_slot: None,
             score: 0,
             anomaly_score: 0,
             has_transient: false,
@@ -340,6 +343,7 @@ impl Transaction {
             visit: Bits::none(rules),
             lower: Vec::new(),
             text: Vec::new(),
+            value: Vec::new(),
             removed: Bits::none(rules),
             excluding: Bits::none(rules),
             exclusions: Vec::new(),
@@ -387,6 +391,7 @@ impl Transaction {
         self.matched_last = None;
         self.matched_kept.clear();
         self.matched_kept_name.clear();
+        self.matched_kept_slot = None;
         self.removed.clear();
         self.excluding.clear();
         self.exclusions.clear();
@@ -545,6 +550,11 @@ impl Transaction {
             self.set_text(Variable::ResponseStatus, text.as_bytes());
         }
         self.run(&Cx { engine, world }, Phase::Logging);
+    }
+
+    /// The variables of `TX` as they are now, with their values.
+    pub fn variables<'a>(&'a self, engine: &'a Engine) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.tx.iter(Some(&engine.plan.names))
     }
 
     /// The rules that matched so far, in order, `nolog` ones too.

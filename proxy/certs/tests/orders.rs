@@ -1,5 +1,7 @@
 //! Orders at pebble, by the manager alone, with a small responder for http-01.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 use std::{
     collections::BTreeSet,
     future::Future,

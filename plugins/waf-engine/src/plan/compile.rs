@@ -5,7 +5,9 @@ use super::{
     candidates::Candidates, names::Names,
 };
 use crate::{
-    model::{self, Action, Change, Ctl, Entry, IdRange, Piece, RuleSet, Selector, Skip, Template, Variable},
+    model::{
+        self, Action, Change, Ctl, Disruptive, Entry, IdRange, Piece, RuleSet, Selector, Skip, Template, Variable,
+    },
     operator::{Operator, leading_number},
 };
 
@@ -30,9 +32,10 @@ pub(super) fn compile(rules: &RuleSet) -> Plan {
     for (entry, known) in rules.entries.iter().enumerate() {
         if let Entry::Rule(rule) = known {
             orders[rule.phase as usize - 1].push(planned.len() as u32);
-            let links = rule.links.iter().map(|link| compiler.link(link)).collect();
-            let gate = compiler.gate(&rule.links[0]);
-            planned.push(Rule { entry, links, gate, jump: None });
+            let links: Box<[Link]> = rule.links.iter().map(|link| compiler.link(link)).collect();
+            let gates = compiler.gates(&rule.links[0]).unwrap_or_default();
+            let simple = !gates.is_empty() && is_simple(rule, &links);
+            planned.push(Rule { entry, links, gates, simple, jump: None });
         }
     }
     for (phase, order) in orders.iter().enumerate() {
@@ -59,6 +62,25 @@ fn resolve(select: &mut Select, names: &Names) {
         let all = 0..names.len() as u32;
         *slots = all.filter(|slot| pattern.is_match(names.shown(*slot).as_bytes()).unwrap_or(false)).collect();
     }
+}
+
+/// Whether a rule with a gate does nothing that needs to know what matched.
+fn is_simple(rule: &model::Rule, links: &[Link]) -> bool {
+    let plain = |step: &Step| match step {
+        Step::SetSlot { change, .. } => !matches!(
+            change,
+            SlotChange::Assign(Text::Template(_))
+                | SlotChange::Add(Text::Template(_))
+                | SlotChange::Subtract(Text::Template(_))
+        ),
+        Step::Remove(_) | Step::Exclude(_) => true,
+        Step::Action(_) => false,
+    };
+    rule.disruptive == Disruptive::Pass
+        && !rule.log
+        && !rule.audit_log
+        && links.len() == 1
+        && links[0].each.iter().chain(&links[0].after).all(plain)
 }
 
 /// Resolves `skip` and `skipAfter` of one phase, whose rules are `order`. A place that is not found is the phase's end.
@@ -154,26 +176,27 @@ impl Compiler<'_> {
         }
     }
 
-    fn gate(&mut self, link: &model::Link) -> Option<Gate> {
-        let [target] = &link.targets[..] else { return None };
+    fn gates(&mut self, link: &model::Link) -> Option<Box<[Gate]>> {
         let condition = link.condition.as_ref()?;
-        let (Operator::Number(number), Selector::Name(name)) = (&condition.operator, &target.selector) else {
-            return None;
-        };
-        if target.variable != Variable::Tx || target.excluded || !link.transformations.is_empty() {
+        let Operator::Number(number) = &condition.operator else { return None };
+        if !link.transformations.is_empty() {
             return None;
         }
         let argument = match number.argument() {
             Ok(number) => Ok(number),
             Err(template) => Err(self.slot_of(template)?),
         };
-        Some(Gate {
-            slot: self.names.slot(name),
-            count: target.count,
-            comparison: number.comparison(),
-            negated: condition.negated,
-            argument,
-        })
+        let gate = |target: &model::Target| match &target.selector {
+            Selector::Name(name) if target.variable == Variable::Tx && !target.excluded => Some(Gate {
+                slot: self.names.slot(name),
+                count: target.count,
+                comparison: number.comparison(),
+                negated: condition.negated,
+                argument,
+            }),
+            _ => None,
+        };
+        link.targets.iter().map(gate).collect()
     }
 
     /// The variable of `TX` that a text is, if it is just that.

@@ -40,7 +40,7 @@ impl Transaction {
             SlotChange::Assign(Text::Template(template)) => {
                 let mut text = std::mem::take(&mut self.text);
                 text.clear();
-                text.extend_from_slice(&self.expand(cx, template));
+                self.write(cx, template, &mut text);
                 self.tx.set_slot(slot, &text);
                 self.text = text;
                 return;
@@ -79,8 +79,11 @@ impl Transaction {
     fn act(&mut self, cx: &Cx<'_>, action: &Action) {
         match action {
             Action::SetVar { collection: Variable::Tx, name, change } => {
-                let name = self.name(cx, name);
-                self.set_named(cx, &name, change);
+                let mut text = std::mem::take(&mut self.text);
+                text.clear();
+                self.write(cx, name, &mut text);
+                self.set_named(cx, &text, change);
+                self.text = text;
             }
             Action::SetVar { collection, name, change } => {
                 let name = self.name(cx, name).to_ascii_lowercase();
@@ -122,8 +125,12 @@ impl Transaction {
         let names = Some(&cx.engine.plan.names);
         let delta = match change {
             Change::Assign(value) => {
-                let value = self.expand(cx, value).into_owned();
-                return self.tx.set(names, name, &value);
+                let mut text = std::mem::take(&mut self.value);
+                text.clear();
+                self.write(cx, value, &mut text);
+                self.tx.set(names, name, &text);
+                self.value = text;
+                return;
             }
             Change::Unset => return self.tx.unset(names, name),
             Change::Add(value) => number(&self.expand(cx, value)),

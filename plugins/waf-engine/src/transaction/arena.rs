@@ -158,6 +158,12 @@ impl Arena {
         &self.allowed[at..]
     }
 
+    /// Whether it is known that a rule's operator cannot match a value.
+    pub fn is_ruled_out(&self, node: NodeId, rule: usize) -> bool {
+        let known = self.nodes[node.index()].allowed;
+        known != UNKNOWN && self.allowed[known as usize + rule / 64] & 1 << (rule % 64) == 0
+    }
+
     /// What a transformation makes of a value: the same value, where it changes nothing.
     pub fn transform(&mut self, node: NodeId, transformation: Transformation, map: Option<&UnicodeMap>) -> NodeId {
         let mut edge = self.nodes[node.index()].first_edge;
@@ -173,6 +179,10 @@ impl Arena {
             return node;
         }
         let to = self.transform_anew(node, transformation, map);
+        if to != node && matches!(transformation, Transformation::Lowercase | Transformation::Uppercase) {
+            // The prefilter does not regard case.
+            self.nodes[to.index()].allowed = self.nodes[node.index()].allowed;
+        }
         self.edges.push(Edge { from: node, transformation, to, next: self.nodes[node.index()].first_edge });
         self.nodes[node.index()].first_edge = self.edges.len() as u32 - 1;
         to

@@ -66,9 +66,12 @@ impl Transaction {
         let allowed = self.arena.allowed(node, words, |value, present, out| prefilter.scan(value, present, out));
         self.visit.add_common(&class.rules, allowed);
         let present = self.arena.present(node);
+        if !class.triggers.meets(&present) && !class.makes_something {
+            return;
+        }
         let map = cx.engine.settings().unicode_map.as_deref();
         for view in &class.views {
-            if !view.triggers.meets(&present) && !view.makes_something {
+            if !view.concerns(&present) {
                 continue;
             }
             let mark = self.arena.mark();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     model::{self, AllowScope, Disruptive, Mode, Phase, Template},
-    plan,
+    plan::{self, Gate},
     transaction::{
         Cost, Cx, Decision, Intervention, Look, Match, Transaction,
         arena::{Mark, NodeId},
@@ -45,11 +45,8 @@ impl Transaction {
             if self.removed.contains(index) {
                 continue;
             }
-            if quick && self.is_shut(cx, index) {
-                continue;
-            }
             let began = self.clock(cx);
-            let held = self.run_rule(cx, index);
+            let held = if quick { self.run_quick(cx, index) } else { self.run_rule(cx, index) };
             self.charge(cx, Some(index), began, held);
             if !held {
                 continue;
@@ -87,16 +84,51 @@ impl Transaction {
         cost.nanoseconds += cx.world.now().saturating_sub(began);
     }
 
-    /// Whether the rule's first link cannot match, by a look at `TX` alone.
-    fn is_shut(&self, cx: &Cx<'_>, index: usize) -> bool {
-        let Some(gate) = &cx.engine.plan.rules[index].gate else { return false };
+    /// As [`run_rule`](Self::run_rule), without what a gate makes needless.
+    fn run_quick(&mut self, cx: &Cx<'_>, index: usize) -> bool {
+        let planned = &cx.engine.plan.rules[index];
+        if planned.gates.is_empty() {
+            return self.run_rule(cx, index);
+        }
+        if !planned.gates.iter().any(|gate| self.is_open(gate)) {
+            return false;
+        }
+        if !planned.simple || self.excluding.contains(index) {
+            return self.run_rule(cx, index);
+        }
+        self.begin_rule(index);
+        for gate in &planned.gates {
+            if self.is_open(gate) {
+                self.matched_last = None;
+                self.matched_kept.clear();
+                self.matched_kept_slot = Some(gate.slot);
+                match (gate.count, self.tx.slot(gate.slot)) {
+                    (true, value) => self.matched_kept.push(if value.is_some() { b'1' } else { b'0' }),
+                    (false, value) => self.matched_kept.extend_from_slice(value.unwrap_or_default()),
+                }
+                self.steps(cx, &planned.links[0].each);
+            }
+        }
+        self.complete(cx, cx.engine.rule(index), planned);
+        true
+    }
+
+    /// Whether the first link matches, by a look at `TX` alone.
+    fn is_open(&self, gate: &Gate) -> bool {
         let value = match (gate.count, self.tx.number(gate.slot)) {
             (true, there) => i64::from(there.is_some()),
             (false, Some(number)) => number,
-            (false, None) => return true,
+            (false, None) => return false,
         };
         let argument = gate.argument.unwrap_or_else(|slot| self.tx.number(slot).unwrap_or(0));
-        gate.comparison.holds(value, argument) == gate.negated
+        gate.comparison.holds(value, argument) != gate.negated
+    }
+
+    fn begin_rule(&mut self, index: usize) {
+        self.rule = Some(index);
+        self.matched.clear();
+        self.score = 0;
+        self.anomaly_score = 0;
     }
 
     /// One rule with all its links. Whether all matched.
@@ -104,10 +136,7 @@ impl Transaction {
         let mark = self.arena.mark();
         self.has_transient = false;
         self.has_pinned = false;
-        self.rule = Some(index);
-        self.matched.clear();
-        self.score = 0;
-        self.anomaly_score = 0;
+        self.begin_rule(index);
         let rule = cx.engine.rule(index);
         let planned = &cx.engine.plan.rules[index];
         let held = (0..rule.links.len()).all(|at| self.run_link(cx, index, at, &rule.links[at], &planned.links[at]));
@@ -129,6 +158,7 @@ impl Transaction {
                 self.matched_kept.clear();
                 self.matched_kept.extend_from_slice(self.arena.bytes(span));
                 self.matched_kept_name = self.shown_name(cx, &item);
+                self.matched_kept_slot = None;
                 self.matched_last = None;
             }
         }
@@ -142,6 +172,8 @@ impl Transaction {
             return true;
         };
         let excluding = self.excluding.contains(index);
+        let filtered =
+            at == 0 && !cx.engine.plain && self.looks.is_none() && cx.engine.plan.candidates.filtered.contains(index);
         let mut items = std::mem::take(&mut self.items);
         let mut held = false;
         for target in &planned.targets {
@@ -153,7 +185,7 @@ impl Transaction {
                 {
                     continue;
                 }
-                held |= self.judge_item(cx, Place { at, link, condition, planned }, item);
+                held |= self.judge_item(cx, Place { at, link, condition, planned, filtered }, item);
             }
         }
         self.items = items;
@@ -200,6 +232,9 @@ impl Transaction {
 
     fn judge(&mut self, cx: &Cx<'_>, place: Place<'_>, item: &Item, node: NodeId) -> bool {
         let condition = place.condition;
+        if place.filtered && self.rule.is_some_and(|rule| self.arena.is_ruled_out(node, rule)) {
+            return false;
+        }
         let mut found = std::mem::take(&mut self.found);
         found.text = None;
         found.groups.0.clear();
@@ -348,4 +383,6 @@ struct Place<'a> {
     link: &'a model::Link,
     condition: &'a model::Condition,
     planned: &'a plan::Link,
+    /// The prefilter may know that the operator cannot match.
+    filtered: bool,
 }

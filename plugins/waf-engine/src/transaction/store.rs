@@ -13,8 +13,10 @@ const MOST_NAMES: usize = 4096;
 pub(super) struct Store {
     /// By number of the name.
     slots: Vec<Slot>,
-    /// Names made up while judging.
+    /// Names made up while judging: so many of these, the memory of the rest is used again.
     others: Vec<Other>,
+    count: usize,
+    lower: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -25,7 +27,7 @@ struct Slot {
     number: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Other {
     lower: Vec<u8>,
     shown: Vec<u8>,
@@ -40,7 +42,9 @@ impl Store {
             slot.number = 0;
         }
         self.slots.resize_with(names, Slot::default);
-        self.others.clear();
+        // The room of a few is enough for the next one.
+        self.others.truncate(64);
+        self.count = 0;
     }
 
     pub fn slot(&self, slot: u32) -> Option<&[u8]> {
@@ -97,36 +101,62 @@ impl Store {
     pub fn get(&self, names: Option<&Names>, lower: &[u8]) -> Option<&[u8]> {
         match names.and_then(|names| names.find(lower)) {
             Some(slot) => self.slot(slot),
-            None => self.others.iter().find(|other| other.lower == lower).map(|other| other.value.as_slice()),
+            None => {
+                self.others[..self.count].iter().find(|other| other.lower == lower).map(|other| other.value.as_slice())
+            }
         }
     }
 
     /// By a name as written.
     pub fn set(&mut self, names: Option<&Names>, name: &[u8], value: &[u8]) {
-        let lower = name.to_ascii_lowercase();
-        if let Some(slot) = names.and_then(|names| names.find(&lower)) {
-            return self.set_slot(slot, value);
+        let mut lower = std::mem::take(&mut self.lower);
+        lower.clear();
+        lower.extend(name.iter().map(u8::to_ascii_lowercase));
+        match names.and_then(|names| names.find(&lower)) {
+            Some(slot) => self.set_slot(slot, value),
+            None => self.set_other(name, &lower, &value[..value.len().min(LONGEST)]),
         }
-        let value = value[..value.len().min(LONGEST)].to_vec();
-        let room = self.others.len() < MOST_NAMES && name.len() <= LONGEST;
-        match self.others.iter_mut().find(|other| other.lower == lower) {
-            Some(other) => other.value = value,
-            None if room => self.others.push(Other { lower, shown: name.to_vec(), value }),
-            None => {}
+        self.lower = lower;
+    }
+
+    fn set_other(&mut self, name: &[u8], lower: &[u8], value: &[u8]) {
+        let write = |to: &mut Vec<u8>, text: &[u8]| {
+            to.clear();
+            to.extend_from_slice(text);
+        };
+        if let Some(other) = self.others[..self.count].iter_mut().find(|other| other.lower == lower) {
+            return write(&mut other.value, value);
         }
+        if self.count >= MOST_NAMES || name.len() > LONGEST {
+            return;
+        }
+        if self.others.len() == self.count {
+            self.others.push(Other::default());
+        }
+        let other = &mut self.others[self.count];
+        write(&mut other.lower, lower);
+        write(&mut other.shown, name);
+        write(&mut other.value, value);
+        self.count += 1;
     }
 
     pub fn unset(&mut self, names: Option<&Names>, name: &[u8]) {
         let lower = name.to_ascii_lowercase();
         match names.and_then(|names| names.find(&lower)) {
             Some(slot) => self.unset_slot(slot),
-            None => self.others.retain(|other| other.lower != lower),
+            None => {
+                if let Some(at) = self.others[..self.count].iter().position(|other| other.lower == lower) {
+                    // In order: the last one comes to its end, and is free.
+                    self.others[at..self.count].rotate_left(1);
+                    self.count -= 1;
+                }
+            }
         }
     }
 
     /// As [`iter`](Self::iter), without the names that rules write out.
     pub fn others(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.others.iter().map(|other| (other.shown.as_slice(), other.value.as_slice()))
+        self.others[..self.count].iter().map(|other| (other.shown.as_slice(), other.value.as_slice()))
     }
 
     /// Names as they are shown, and values.

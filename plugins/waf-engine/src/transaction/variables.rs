@@ -332,9 +332,10 @@ impl Transaction {
         let owned = |text: String| Cow::Owned(text.into_bytes());
         match variable {
             Variable::MatchedVar => Cow::Borrowed(self.matched_var()),
-            Variable::MatchedVarName => match &self.matched_last {
-                Some((item, _)) => Cow::Owned(self.shown_name(cx, item)),
-                None => Cow::Borrowed(&self.matched_kept_name),
+            Variable::MatchedVarName => match (&self.matched_last, self.matched_kept_slot) {
+                (Some((item, _)), _) => Cow::Owned(self.shown_name(cx, item)),
+                (None, Some(slot)) => owned(format!("TX:{}", cx.engine.plan.names.shown(slot))),
+                (None, None) => Cow::Borrowed(&self.matched_kept_name),
             },
             Variable::HighestSeverity => owned(self.highest_severity.map_or(255, u32::from).to_string()),
             Variable::Duration => owned((cx.world.now().saturating_sub(self.began) / 1_000_000).to_string()),
@@ -425,18 +426,20 @@ impl Transaction {
         match &*template.0 {
             [] => Cow::Borrowed(b""),
             [piece] => self.piece(cx, piece),
-            pieces => {
+            _ => {
                 let mut text = Vec::new();
-                for piece in pieces {
-                    let part = self.piece(cx, piece);
-                    if text.len() + part.len() > LONGEST_TEXT {
-                        text.extend_from_slice(&part[..LONGEST_TEXT - text.len()]);
-                        break;
-                    }
-                    text.extend_from_slice(&part);
-                }
+                self.write(cx, template, &mut text);
                 Cow::Owned(text)
             }
+        }
+    }
+
+    /// Appends the text of a template.
+    pub(super) fn write(&self, cx: &Cx<'_>, template: &Template, text: &mut Vec<u8>) {
+        for piece in template.0.iter() {
+            let part = self.piece(cx, piece);
+            let room = LONGEST_TEXT.saturating_sub(text.len());
+            text.extend_from_slice(&part[..part.len().min(room)]);
         }
     }
 

@@ -181,6 +181,10 @@ fn text(value: &Value) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::waf::{
+        rules::Wanted,
+        trial::{Manner, judge},
+    };
 
     #[test]
     fn a_record_of_an_audit_log_is_a_request() {
@@ -197,6 +201,37 @@ mod tests {
         assert_eq!(request.fields.len(), 3);
         assert_eq!(client, Some("192.0.2.7".parse().unwrap()));
         assert!(transaction(&serde_json::json!({ "request": { "method": "GET" } })).is_none());
+    }
+
+    #[test]
+    fn what_the_engine_writes_down_is_the_request_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rules, log) = (folder.path().join("rules.conf"), folder.path().join("audit.jsonl"));
+        fs::write(&rules, "SecAuditEngine On\nSecAuditLogParts ABCFHZ\n").unwrap();
+        let loaded = Wanted::of(vec![rules.display().to_string()]).load().unwrap();
+        let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let request = Request {
+            method: b"POST".to_vec(),
+            target: b"/a%20b?c=\"d\"".to_vec(),
+            protocol: b"HTTP/1.1".to_vec(),
+            fields: vec![
+                field("Content-Length", "9"),
+                field("Content-Type", "application/x-www-form-urlencoded"),
+                field("Cookie", "a=1"),
+                field("Cookie", "b=2"),
+            ],
+            body: "e=f&g=\u{e4}%31".into(),
+        };
+        let client = Some("192.0.2.7".parse().unwrap());
+        let (transaction, _) = judge(&loaded.engine, &request, client, Manner::default());
+        fs::write(&log, transaction.audit(&loaded.engine).unwrap()).unwrap();
+        let kept = read(&[log]).unwrap();
+        let [Recorded { request: found, client: from }] = &kept.records[..] else { panic!("{kept:?}") };
+        let mut fields = found.fields.clone();
+        fields.sort();
+        assert_eq!((fields, *from), (request.fields.clone(), client));
+        assert_eq!(Request { fields: Vec::new(), ..found.clone() }, Request { fields: Vec::new(), ..request });
+        assert!(kept.remarks().is_empty());
     }
 
     #[test]

@@ -84,6 +84,12 @@ pub(crate) struct Rules {
 }
 
 impl Wanted {
+    /// These files.
+    #[cfg(test)]
+    pub(crate) fn of(rules: Vec<String>) -> Self {
+        Self { rules, config: None, plugin: None, route: None }
+    }
+
     /// Finds out where the rules are; loads none.
     pub(crate) fn sources(&self) -> anyhow::Result<Sources> {
         if !self.rules.is_empty() {

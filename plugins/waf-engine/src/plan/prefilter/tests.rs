@@ -150,6 +150,31 @@ fn prefilter_speed() {
         counts[3] += allowed(&prefilter, value.as_bytes(), needs.len()).len();
     }
     println!("findings, clauses held, operators asked, allowed, of {} values: {counts:?}", values.len());
+    let mut by_clause = HashMap::<u32, usize>::new();
+    for value in values {
+        prefilter.automaton.scan(value.as_bytes(), |number| *by_clause.entry(number).or_default() += 1);
+    }
+    let texts: HashMap<u16, String> = number(&needs)
+        .into_iter()
+        .map(|(clause, number)| {
+            let found: Vec<String> = clause
+                .strings
+                .iter()
+                .filter(|text| {
+                    values
+                        .iter()
+                        .any(|value| memchr::memmem::find(value.to_ascii_lowercase().as_bytes(), text).is_some())
+                })
+                .map(|text| text.escape_ascii().to_string())
+                .collect();
+            (number, format!("{} strings, found {found:?}", clause.strings.len()))
+        })
+        .collect();
+    let mut by_clause: Vec<_> = by_clause.into_iter().collect();
+    by_clause.sort_by_key(|(number, count)| (std::cmp::Reverse(*count), *number));
+    for (number, count) in by_clause.iter().take(40) {
+        println!("    found {count} times: {}", texts[&(*number as u16)]);
+    }
     // The quickest of many short batches: others may use the machine, too.
     let least = |mut work: Box<dyn FnMut(&[u8], &ByteSet) + '_>| {
         let batches = (0..2000).map(|_| {
