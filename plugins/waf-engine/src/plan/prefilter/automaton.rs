@@ -72,8 +72,9 @@ impl Automaton {
             let state = order[at];
             at += 1;
             let back = fallback[state];
-            for class in 0..CLASSES {
-                let (child, other) = (trie[state][class] as usize, trie[back][class]);
+            let others = trie[back];
+            for (class, other) in others.into_iter().enumerate() {
+                let child = trie[state][class] as usize;
                 if child == 0 {
                     // At the root, `other` is the root itself.
                     trie[state][class] = other;
