@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # A workspace of guests, natively: `plugins`, or those of the tests. `plugins/build` compiles them to WebAssembly in the same folder.
 guests = $(CARGO) $(2) --locked --manifest-path $(1)/Cargo.toml --target-dir '$(TARGET)/guests' --workspace
 
-.PHONY: help run test plugins check fmt fuzz bench install
+.PHONY: help run test plugins check fmt fuzz bench bench-waf install
 
 help:
 	@echo 'make run      build, and start a demonstration on ports 8080 and 8443'
@@ -22,6 +22,7 @@ help:
 	@echo 'make fmt      format the code'
 	@echo 'make fuzz     every fuzz target for TIME seconds ($(TIME))'
 	@echo 'make bench    beside nginx, haproxy and envoy: CPU per request'
+	@echo 'make bench-waf  the WAF beside nginx with libmodsecurity'
 	@echo 'make install  the release build into PREFIX/bin ($(PREFIX))'
 
 # A debug build: it is ready in a minute or two and shares everything with the tests, where the release build, optimised across
@@ -80,6 +81,14 @@ bench: plugins
 	@CARGO='$(CARGO)' plugins/build --dir tests/guests --out '$(TARGET)/plugins/test' good
 	BENCH_GUEST='$(abspath $(TARGET))/plugins/test/good.wasm' \
 		PORTCULLIS_BIN='$(abspath $(TARGET))/release/portcullis' python3 tests/bench/bench.py $(BENCH)
+
+# The same rules in nginx with libmodsecurity, in portcullis, and in the engine compiled for this machine.
+bench-waf: plugins
+	@tests/install bench
+	$(CARGO) build --locked --release -p portcullis
+	$(call guests,plugins,build) --release --package portcullis-waf-engine --example speed
+	BENCH_ENGINE='$(abspath $(TARGET))/guests/release/examples/speed' \
+		PORTCULLIS_BIN='$(abspath $(TARGET))/release/portcullis' python3 tests/bench/bench.py --peers nginx,portcullis $(BENCH) waf
 
 install: plugins
 	@tests/install build

@@ -3,7 +3,11 @@
 //!
 //! The fuzz targets call these, and so do the scenarios in `fuzz.rs`, with the seeds and with mutations of them.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use portcullis_config::load::{Source, parse};
 use portcullis_server::{
@@ -16,18 +20,26 @@ use portcullis_server::{
         proxy_protocol::{self, Header, ProxyVersion},
     },
 };
+use waf_engine::{
+    seclang::Loader,
+    transaction::{Engine, Start, Transaction},
+    trial::{self, Memory, Request, Response},
+    world::{Ends, Files},
+};
 
 /// What is asked of some bytes; panics where it does not hold.
 type Check = fn(&[u8]);
 
 /// Each by the name of its fuzz target.
-pub const CHECKS: [(&str, Check); 6] = [
+pub const CHECKS: [(&str, Check); 8] = [
     ("client_hello", client_hello),
     ("config", config),
     ("head", head),
     ("path", path),
     ("plugin", plugin),
     ("proxy_protocol", proxy_protocol),
+    ("seclang", seclang),
+    ("waf", waf),
 ];
 
 /// Runs the check of a fuzz target.
@@ -47,6 +59,66 @@ fn plugin(bytes: &[u8]) {
         }
         Err(error) => assert!(!error.0.is_empty() && error.0.len() < 16 << 10, "{} bytes of error", error.0.len()),
     }
+}
+
+/// There are no other files: rules of a stranger see nothing.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        Err(format!("there is no {path}"))
+    }
+
+    fn glob(&self, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
+}
+
+/// A file of rules: it loads and judges, or is refused with places and words.
+fn seclang(bytes: &[u8]) {
+    let mut loader = Loader::new(&NoFiles);
+    loader.text("rules", bytes);
+    match loader.finish() {
+        Ok(loaded) => {
+            let request = trial::first_request(b"POST /a/b.php?c=d&e=%27f HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 5\r\n\r\ng=h+i");
+            judged(&Engine::new(loaded.rules), &request.expect("it is a request"));
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty() && problems.len() <= 101, "{} problems", problems.len());
+            for problem in problems {
+                let text = problem.to_string();
+                assert!(!text.is_empty() && text.len() < 16 << 10, "{} bytes of error", text.len());
+            }
+        }
+    }
+}
+
+/// A request: the engine with all its shortcuts and the one without see the same.
+fn waf(bytes: &[u8]) {
+    static ENGINES: OnceLock<[Engine; 2]> = OnceLock::new();
+    let engines = ENGINES.get_or_init(|| {
+        let rules = || {
+            let mut loader = Loader::new(&NoFiles);
+            loader.text("engine", "SecRuleEngine On\nSecRule REQUEST_HEADERS:Content-Type \"@rx json\" \"id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON\"\nSecRule REQUEST_HEADERS:Content-Type \"@rx xml\" \"id:2,phase:1,pass,nolog,ctl:requestBodyProcessor=XML\"");
+            loader.text("baseline", include_str!("../../plugins/waf/rules/baseline.conf"));
+            loader.finish().unwrap_or_else(|problems| panic!("{}", problems[0])).rules
+        };
+        [Engine::new(rules()), Engine::plain(rules())]
+    });
+    let Some(request) = trial::first_request(bytes) else { return };
+    assert_eq!(judged(&engines[0], &request), judged(&engines[1], &request));
+}
+
+/// What matched and what came of it.
+fn judged(engine: &Engine, request: &Request) -> (Vec<u64>, Option<u16>, Option<Vec<u8>>) {
+    let world = Memory::new(|| 1_763_745_600_000_000_000);
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let ends = Ends { client: loopback, client_port: 40000, server: loopback, server_port: 80 };
+    let start = Start { ends, id: "1", mode: None, route: "" };
+    let mut transaction = Transaction::begin(engine, &start);
+    let refused = trial::judge(engine, &world, &mut transaction, request, &|_| Response::empty());
+    let matched = transaction.matches().iter().map(|matched| matched.rule).collect();
+    (matched, refused.map(|intervention| intervention.status), transaction.audit(engine))
 }
 
 /// The ClientHello peek.

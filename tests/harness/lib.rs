@@ -9,7 +9,8 @@
 //! | [`certificates`] | a certificate authority of the process, and leaves from it |
 //! | [`guests`] | plugins for tests, built when they are not there |
 //! | [`nameserver`] | a nameserver in this process whose records change at once |
-//! | [`unbound`], [`nginx`] | the real ones |
+//! | [`unbound`], [`named`], [`nginx`] | the real ones |
+//! | [`pebble`] | an authority for certificates, with its nameserver |
 //! | [`plugin`] | plugins in other languages than Rust, built |
 //! | [`plugin_host`] | the host of plugins by itself, for the tests of `proxy/plugin` |
 //! | [`raw_plugin`] | core modules written by hand, with what no compiler would make |
@@ -28,9 +29,11 @@ pub mod binary;
 pub mod certificates;
 pub mod client;
 pub mod guests;
+pub mod named;
 pub mod nameserver;
 pub mod nginx;
 pub mod origin;
+pub mod pebble;
 pub mod plugin;
 pub mod plugin_host;
 pub mod port;

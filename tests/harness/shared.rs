@@ -7,7 +7,8 @@ use crate::repository;
 
 /// A folder of the shared test data; `None`, with a line on standard error that no test runner holds back, where it is not there.
 pub fn folder(name: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("PORTCULLIS_SHARED").map_or_else(|| repository::root().join("../shared"), PathBuf::from);
+    let shared =
+        std::env::var_os("PORTCULLIS_SHARED").map_or_else(|| repository::root().join("../shared"), PathBuf::from);
     there(shared.join(name), "the shared test data")
 }
 

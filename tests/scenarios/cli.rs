@@ -3,12 +3,14 @@
 //! - [`check`]: every mistake with its place; files, names and TLS endpoints; JSON; exit status
 //! - [`look`]: `explain`, `dns`, `schema`, `--version`, help
 //! - [`plugin`]: `plugin inspect`, and `plugin pull` from a registry
+//! - [`waf`]: `waf check`, `explain`, `tune` and `cost`
 //! - [`process`]: `run` by file, by folder, by default; `status` and `reload` over the socket and its rights
 
 mod check;
 mod look;
 mod plugin;
 mod process;
+mod waf;
 
 use std::path::PathBuf;
 

@@ -116,6 +116,16 @@ fn proxy_headers_have_one_meaning_however_they_are_cut() {
 }
 
 #[test]
+fn rules_of_strangers_get_an_answer() {
+    feed("seclang", 1500);
+}
+
+#[test]
+fn shortcuts_of_the_waf_change_nothing() {
+    feed("waf", 1500);
+}
+
+#[test]
 fn every_target_is_fed_here_too() {
     let names = |path: &str| -> BTreeSet<String> {
         let entries = std::fs::read_dir(root().join("tests/fuzz").join(path)).unwrap();

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`listeners`] | addresses, raw TCP, SNI passthrough, PROXY protocol, who may connect |
 //! | [`tls`] | versions, certificates by name, resumption, TLS to backends |
+//! | [`certificates`] | certificates that are ordered and renewed |
 //! | [`http`] | versions, streaming, upgrades, gRPC, header fields |
 //! | [`framing`] | what is ambiguous or malformed is refused |
 //! | [`limits`] | what a client may ask for |
@@ -38,6 +39,7 @@ mod ground;
 
 mod backends;
 mod bad_input;
+mod certificates;
 mod cli;
 mod dns;
 mod docs;
@@ -58,5 +60,5 @@ mod review;
 mod routes;
 mod shutdown;
 mod tls;
-mod waf_crs;
 mod waf;
+mod waf_crs;

@@ -1,5 +1,6 @@
-//! How long the engine takes for a request, natively: `speed [--plain] [--rules] FILE...`, in SecLang's order. Prints for each kind of
-//! request the median of many runs; with `--rules` also which rules took the most of it.
+//! How long the engine takes for a request, natively: `speed [--plain] [--rules] [--only=KIND] [--for=MILLISECONDS] [--requests=FILE] RULES...`,
+//! in SecLang's order. Prints for each kind of request the median of many runs; with `--rules` also which rules took the most of it. With a
+//! file of requests (each after its length in decimal and a newline) it prints one line of JSON: the mean over all of them, for `make bench-waf`.
 
 use std::{
     fs,
@@ -7,12 +8,12 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::OnceLock,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use waf_engine::{
     seclang::Loader,
-    transaction::{Engine, Start, Transaction},
+    transaction::{Cost, Engine, Start, Transaction},
     trial::{self, Memory, Request, Response},
     world::{Ends, Files},
 };
@@ -57,28 +58,86 @@ fn main() -> ExitCode {
         }
     };
     let engine = if has("--plain") { Engine::plain(rules) } else { Engine::new(rules) };
+    if let Some(path) = options.iter().find_map(|option| option.strip_prefix("--requests=")) {
+        return match recorded(path) {
+            Ok(requests) => mean(&engine, &requests),
+            Err(error) => {
+                eprintln!("{path}: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     println!("loaded in {:?}", began.elapsed());
-    for (name, request) in requests() {
-        if std::env::var("SPEED_ONLY").is_ok_and(|only| !name.contains(&only)) {
-            continue;
-        }
+    let only = options.iter().find_map(|option| option.strip_prefix("--only=")).unwrap_or_default();
+    for (name, request) in requests().into_iter().filter(|(name, _)| name.contains(only)) {
         measure(&engine, name, &request, has("--rules"));
     }
     ExitCode::SUCCESS
 }
 
-fn measure(engine: &Engine, name: &str, request: &Request, by_rule: bool) {
+/// The load generator's file.
+fn recorded(path: &str) -> Result<Vec<Request>, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let mut rest = &bytes[..];
+    let mut requests = Vec::new();
+    while !rest.is_empty() {
+        let end = rest.iter().position(|&byte| byte == b'\n').ok_or("a length without a newline")?;
+        let length =
+            str::from_utf8(&rest[..end]).ok().and_then(|text| text.parse::<usize>().ok()).ok_or("no length")?;
+        let request = rest.get(end + 1..end + 1 + length).ok_or("cut off")?;
+        requests.push(trial::first_request(request).ok_or("no request")?);
+        rest = &rest[end + 1 + length..];
+    }
+    if requests.is_empty() { Err("no requests".into()) } else { Ok(requests) }
+}
+
+/// Processor time of this program so far, which has one thread: what it costs, however busy the machine is. Of Linux; elsewhere the wall's.
+fn processor() -> Duration {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let text = fs::read_to_string("/proc/self/schedstat").ok();
+    let nanoseconds = text.and_then(|text| text.split(' ').next()?.parse().ok());
+    nanoseconds.map_or_else(|| BEGAN.get_or_init(Instant::now).elapsed(), Duration::from_nanos)
+}
+
+/// All requests in turn, as one worker would judge them.
+fn mean(engine: &Engine, requests: &[Request]) -> ExitCode {
     let world = Memory::new(now);
+    let start = start();
+    let mut transaction = Transaction::begin(engine, &start);
+    let mut rounds = 0_u32;
+    let mut began = processor();
+    // The first half second fills what is built when it is first needed.
+    let mut warm = false;
+    loop {
+        for request in requests {
+            transaction.restart(engine, &start);
+            trial::judge(engine, &world, &mut transaction, request, &answer);
+        }
+        rounds += 1;
+        let elapsed = processor() - began;
+        if !warm && elapsed.as_millis() >= 500 {
+            (warm, rounds, began) = (true, 0, processor());
+        } else if warm && elapsed.as_millis() >= 2000 && rounds >= 3 {
+            let count = f64::from(rounds) * requests.len() as f64;
+            println!("{{\"us_request\": {:.3}}}", elapsed.as_secs_f64() * 1e6 / count);
+            return ExitCode::SUCCESS;
+        }
+    }
+}
+
+fn start() -> Start<'static> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let ends = Ends { client: loopback, client_port: 40000, server: loopback, server_port: 80 };
-    let start = Start { ends, id: "1763745600.000001", mode: None, route: "" };
+    Start { ends, id: "1763745600.000001", mode: None, route: "" }
+}
+
+fn measure(engine: &Engine, name: &str, request: &Request, by_rule: bool) {
+    let world = Memory::new(now);
+    let start = start();
     let mut transaction = Transaction::begin(engine, &start);
     let mut times = Vec::new();
     let began = Instant::now();
-    while times.len() < 10
-        || (began.elapsed().as_millis() < std::env::var("SPEED_MS").map_or(700, |ms| ms.parse().unwrap())
-            && times.len() < 2_000_000)
-    {
+    while times.len() < 10 || began.elapsed().as_millis() < milliseconds() {
         let before = Instant::now();
         transaction.restart(engine, &start);
         trial::judge(engine, &world, &mut transaction, request, &answer);
@@ -88,24 +147,36 @@ fn measure(engine: &Engine, name: &str, request: &Request, by_rule: bool) {
     let logged: Vec<_> = transaction.matches().iter().filter(|found| found.log).map(|found| found.rule).collect();
     println!("{name:24} {:>10.1?} (least {:.1?})  {logged:?}", times[times.len() / 2], times[0]);
     if by_rule {
+        // The least of many rounds, for each rule by itself: what else runs on this machine does not count.
         transaction.measure();
-        let rounds = 200;
-        for _ in 0..rounds {
+        let mut least: Vec<Cost> = Vec::new();
+        let mut before: Vec<Cost> = Vec::new();
+        for _ in 0..200 {
             transaction.restart(engine, &start);
             trial::judge(engine, &world, &mut transaction, request, &answer);
+            let costs = transaction.costs();
+            for (index, cost) in costs.iter().enumerate() {
+                let mut round = *cost;
+                if let Some(before) = before.get(index) {
+                    round.visits -= before.visits;
+                    round.matches -= before.matches;
+                    round.nanoseconds -= before.nanoseconds;
+                }
+                match least.get_mut(index) {
+                    Some(least) => least.nanoseconds = least.nanoseconds.min(round.nanoseconds),
+                    None => least.push(round),
+                }
+            }
+            before = costs.to_vec();
         }
-        let mut costs = transaction.costs().to_vec();
-        let (visited, all): (usize, u64) =
-            (costs.iter().filter(|cost| cost.visits > 0).count(), costs.iter().map(|cost| cost.nanoseconds).sum());
-        costs.sort_by_key(|cost| std::cmp::Reverse(cost.nanoseconds));
-        println!("    {visited} rules visited, {} ns in all", all / rounds);
-        for cost in costs.iter().take(25) {
+        least.retain(|cost| cost.visits > 0);
+        least.sort_by_key(|cost| std::cmp::Reverse(cost.nanoseconds));
+        let sum: u64 = least.iter().map(|cost| cost.nanoseconds).sum();
+        println!("    {} rules visited, {sum} ns in all", least.len() - 1);
+        for cost in least {
             println!(
-                "    {:8} {:>8} ns {:>5.1} visits {:>4.1} matches",
-                cost.rule,
-                cost.nanoseconds / rounds,
-                cost.visits as f64 / rounds as f64,
-                cost.matches as f64 / rounds as f64
+                "    {:8} {:>6} ns, {} visits, {} matches",
+                cost.rule, cost.nanoseconds, cost.visits, cost.matches
             );
         }
     }
@@ -176,4 +247,10 @@ fn post(media: &str, body: &str) -> Request {
         request.fields.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
     }
     request
+}
+
+/// `--for=MILLISECONDS`: how long each kind of request is repeated.
+fn milliseconds() -> u128 {
+    let chosen = std::env::args().find_map(|argument| argument.strip_prefix("--for=")?.parse().ok());
+    chosen.unwrap_or(700)
 }

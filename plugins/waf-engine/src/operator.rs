@@ -8,8 +8,10 @@ mod injection;
 mod number;
 mod phrases;
 mod regex;
+mod sqli;
 mod text;
 mod validate;
+mod xss;
 
 use std::{borrow::Cow, ops::Range};
 
@@ -21,6 +23,8 @@ pub use self::{
     regex::Regex,
     text::{Text, Where},
 };
+pub(crate) use number::leading_number;
+
 use crate::{
     bytes::ByteSet,
     model::Template,
@@ -147,7 +151,10 @@ impl Operator {
             "verifyssn" => identity(Kind::Ssn),
             "verifysvnr" => identity(Kind::Svnr),
             "validatenid" => Identity::national(argument, making.backtrack_limit).map(Self::Identity),
-            "detectsqli" => Ok(Self::SqlInjection),
+            "detectsqli" => {
+                sqli::prepare();
+                Ok(Self::SqlInjection)
+            }
             "detectxss" => Ok(Self::CrossSiteScripting),
             _ => Err(match REFUSED.iter().find(|(refused, _)| refused.eq_ignore_ascii_case(&name)) {
                 Some((_, why)) => format!("not supported: {why}"),

@@ -36,9 +36,9 @@ const GROUPS: usize = 10;
 #[derive(Debug)]
 pub struct Pattern {
     /// The pattern, or one that matches wherever the pattern matches and maybe elsewhere.
-    regular: engine::Engine,
+    regular: Box<engine::Engine>,
     /// For the groups of a regular pattern that has any.
-    grouping: Option<grouping::Grouping>,
+    grouping: Option<Box<grouping::Grouping>>,
     /// The pattern, where it is not regular.
     backtracking: Option<Backtracking>,
     needs: Needs,
@@ -81,7 +81,7 @@ impl Pattern {
                 (wider.map_err(|reason| format!("{reason} is not supported"))?, Some(reason))
             }
         };
-        let regular = engine::Engine::new(&hir)?;
+        let regular = Box::new(engine::Engine::new(&hir)?);
         let backtracking = match reason {
             None => None,
             Some(reason) => {
@@ -91,7 +91,7 @@ impl Pattern {
             }
         };
         let grouping = match backtracking {
-            None if hir.properties().explicit_captures_len() > 0 => Some(grouping::Grouping::new(&hir)?),
+            None if hir.properties().explicit_captures_len() > 0 => Some(Box::new(grouping::Grouping::new(&hir)?)),
             _ => None,
         };
         let needs = needs::of(&parsed.node);
@@ -133,7 +133,7 @@ impl Pattern {
             let Some((first, _)) = self.regular.find(&input) else { return Ok(false) };
             let found = backtracking.program.search(haystack, start, first).map_err(|_| LimitExceeded)?;
             let Some(found) = found else { return Ok(false) };
-            groups.0.extend(found.iter().take(GROUPS).map(|group| group.map(|(start, end)| start..end)));
+            groups.0.extend(found.0.into_iter().take(GROUPS));
             return Ok(true);
         }
         // Most values do not match, and whether they do is known with less work than where.
@@ -151,6 +151,11 @@ impl Pattern {
     /// What every matching value contains.
     pub fn needs(&self) -> Needs {
         self.needs.clone()
+    }
+
+    /// Roughly how many bytes it takes, without what searches need in passing.
+    pub fn memory(&self) -> usize {
+        self.regular.size() + self.grouping.as_ref().map_or(0, |grouping| grouping.size())
     }
 
     /// Why it runs on the backtracking engine, if it does.

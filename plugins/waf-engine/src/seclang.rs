@@ -4,12 +4,14 @@
 //! loaded; what has no effect in a proxy is a [`Note`].
 
 mod action;
+mod check;
 mod ctl;
 mod directive;
 pub mod exception;
 mod finish;
 mod include;
 mod line;
+mod patterns;
 mod report;
 mod rule;
 mod setting;
@@ -17,14 +19,16 @@ mod target;
 mod update;
 mod variable;
 mod word;
+mod written;
 mod xpath;
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use self::{
     directive::Kind,
     include::Budget,
     line::{Read, Reader},
+    patterns::Patterns,
     report::{Mistake, Report, clip},
     rule::{Draft, Place},
     setting::Choices,
@@ -53,6 +57,7 @@ pub struct Loaded {
 pub struct Loader<'a> {
     files: &'a dyn Files,
     budget: Budget,
+    patterns: Rc<Patterns>,
     settings: Settings,
     choices: Choices,
     /// Where the file of the Unicode map was named, and the folder of that file.
@@ -71,6 +76,7 @@ impl<'a> Loader<'a> {
         Self {
             files,
             budget: Budget::default(),
+            patterns: Rc::default(),
             settings: Settings::default(),
             choices: Choices::default(),
             unicode_place: None,
@@ -139,13 +145,15 @@ impl<'a> Loader<'a> {
         self.unicode_map();
         update::apply(std::mem::take(&mut self.updates), &mut self.draft, &mut self.report);
         let files = include::Bounded::new(self.files);
-        let limit = self.settings.backtrack_limit;
-        let mut entries = finish::entries(self.exceptions, &files, limit, &mut self.report);
+        let backtrack_limit = self.settings.backtrack_limit;
+        let sources = finish::Sources { files: &files, backtrack_limit, patterns: &self.patterns };
+        let mut entries = finish::entries(self.exceptions, &sources, &mut self.report);
         let own = entries.len();
-        entries.extend(finish::entries(self.draft, &files, limit, &mut self.report));
-        finish::check_ids(&entries, own, &mut self.report);
-        finish::check_references(&entries, &mut self.report);
-        finish::check_backtracking(&entries, &mut self.report);
+        entries.extend(finish::entries(self.draft, &sources, &mut self.report));
+        check::ids(&entries, own, &mut self.report);
+        check::references(&entries, &mut self.report);
+        check::empty_variables(&entries, &mut self.report);
+        check::backtracking(&entries, &mut self.report);
         let notes = self.report.finish()?;
         Ok(Loaded { rules: RuleSet { settings: self.settings, entries }, notes })
     }
@@ -153,6 +161,7 @@ impl<'a> Loader<'a> {
     /// Reads the directives of a file. `folder` is where relative names begin.
     fn read(&mut self, name: &Arc<str>, folder: &Arc<str>, bytes: &[u8]) {
         self.report.begin(name);
+        let patterns = self.patterns.clone();
         for read in Reader::new(bytes) {
             if self.budget.is_spent() {
                 return;
@@ -160,7 +169,7 @@ impl<'a> Loader<'a> {
             match read {
                 Read::Line(line) => {
                     let location = Location { file: name.clone(), line: line.number };
-                    let place = Place { line: &line, location, folder };
+                    let place = Place { line: &line, location, folder, patterns: &patterns };
                     self.directive(&place);
                 }
                 Read::Swallowed(line) => self.report.note(
@@ -238,7 +247,7 @@ impl<'a> Loader<'a> {
                 Ok(())
             }
             Kind::Update(kind) => {
-                self.updates.push(update::parse(kind, name, &words, &place.location)?);
+                self.updates.push(update::parse(kind, name, &words, place)?);
                 Ok(())
             }
             Kind::OffOnly(why) if setting::is_off(&words) => {

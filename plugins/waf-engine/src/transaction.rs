@@ -257,14 +257,14 @@ pub struct Transaction {
 
     /// The rule at hand.
     rule: Option<usize>,
-    /// `MATCHED_VARS`: names and values.
-    matched: Vec<(Span, Span)>,
+    /// `MATCHED_VARS`: what they are of, and values after transformations.
+    matched: Vec<(Item, Span)>,
     /// `MATCHED_VAR`, while it is in the arena,
-    matched_last: Option<Span>,
-    /// and afterwards.
+    matched_last: Option<(Item, Span)>,
+    /// and afterwards, with its name or, where it was of `TX`, the number of the name.
     matched_kept: Vec<u8>,
-    matched_name: Vec<u8>,
-    matched_item: Option<Item>,
+    matched_kept_name: Vec<u8>,
+    matched_kept_slot: Option<u32>,
     /// What the rule at hand added to scores.
     score: i64,
     anomaly_score: i64,
@@ -277,6 +277,8 @@ pub struct Transaction {
     /// Rules to visit in this phase.
     visit: Bits,
     lower: Vec<u8>,
+    text: Vec<u8>,
+    value: Vec<u8>,
 
     /// Rules that `ctl` has removed.
     removed: Bits,
@@ -330,8 +332,8 @@ impl Transaction {
             matched: Vec::new(),
             matched_last: None,
             matched_kept: Vec::new(),
-            matched_name: Vec::new(),
-            matched_item: None,
+            matched_kept_name: Vec::new(),
+            matched_kept_slot: None,
             score: 0,
             anomaly_score: 0,
             has_transient: false,
@@ -340,6 +342,8 @@ impl Transaction {
             found: Found::default(),
             visit: Bits::none(rules),
             lower: Vec::new(),
+            text: Vec::new(),
+            value: Vec::new(),
             removed: Bits::none(rules),
             excluding: Bits::none(rules),
             exclusions: Vec::new(),
@@ -386,8 +390,8 @@ impl Transaction {
         self.matched.clear();
         self.matched_last = None;
         self.matched_kept.clear();
-        self.matched_name.clear();
-        self.matched_item = None;
+        self.matched_kept_name.clear();
+        self.matched_kept_slot = None;
         self.removed.clear();
         self.excluding.clear();
         self.exclusions.clear();
@@ -482,8 +486,9 @@ impl Transaction {
             return Decision::Pass;
         }
         self.request_complete = true;
-        self.fill_response_head(head);
-        self.run(&Cx { engine, world }, Phase::ResponseHead)
+        let cx = Cx { engine, world };
+        self.fill_response_head(&cx, head);
+        self.run(&cx, Phase::ResponseHead)
     }
 
     /// Whether phase 4 wants to see this response's body: access, MIME type, `ctl`. Never an event stream.
@@ -545,6 +550,11 @@ impl Transaction {
             self.set_text(Variable::ResponseStatus, text.as_bytes());
         }
         self.run(&Cx { engine, world }, Phase::Logging);
+    }
+
+    /// The variables of `TX` as they are now, with their values.
+    pub fn variables<'a>(&'a self, engine: &'a Engine) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.tx.iter(Some(&engine.plan.names))
     }
 
     /// The rules that matched so far, in order, `nolog` ones too.

@@ -90,8 +90,6 @@ pub struct Judging {
     pub mode: Option<model::Mode>,
     /// How many of a million are.
     pub sample: u32,
-    /// Which set of exceptions holds.
-    pub exceptions: Option<usize>,
 }
 
 /// All of a million.
@@ -103,21 +101,15 @@ impl Config {
     /// # Errors
     /// A sentence that begins with the key.
     pub fn judging(&self) -> Result<(Judging, BTreeMap<String, Judging>), String> {
-        let default = Judging { mode: engine(self.mode), sample: share("sample", self.sample)?, exceptions: None };
+        let default = Judging { mode: engine(self.mode), sample: share("sample", self.sample)? };
         let mut routes = BTreeMap::new();
-        let mut sets = 0;
         for (name, route) in &self.routes {
-            let exceptions = (!route.except.is_empty()).then(|| {
-                sets += 1;
-                sets - 1
-            });
             let judging = Judging {
                 mode: route.mode.map_or(default.mode, |mode| engine(Some(mode))),
                 sample: match route.sample {
                     None => default.sample,
                     sample => share(&format!("routes.{name}.sample"), sample)?,
                 },
-                exceptions,
             };
             routes.insert(name.clone(), judging);
         }

@@ -73,7 +73,7 @@ impl Exchange {
             },
             id: &facts.request_id,
             mode: judging.mode,
-            exceptions: judging.exceptions,
+            route: &facts.route,
         };
         let engine = &waf.loaded.engine;
         let transaction = match SPARE.with_borrow_mut(Option::take) {
@@ -139,6 +139,7 @@ impl Exchange {
 impl Judged {
     fn request_head(&mut self, waf: &Waf, head: &RequestHead) -> Verdict {
         let engine = &waf.loaded.engine;
+        let absolute = connection::absolute_target();
         let mut fields = borrowed(&head.fields);
         // HTTP/2 has it beside the fields; rules look for it among them.
         if !head.has("host") && !head.authority.is_empty() {
@@ -146,7 +147,7 @@ impl Judged {
         }
         let shown = transaction::RequestHead {
             method: head.method.as_bytes(),
-            target: head.target.as_bytes(),
+            target: absolute.as_deref().unwrap_or(&head.target).as_bytes(),
             protocol: self.protocol.as_bytes(),
             fields: &fields,
         };

@@ -42,7 +42,7 @@ impl Plugin for Waf {
     fn configure(config: Config) -> Result<Self, String> {
         let (default, routes) = config.judging()?;
         let status = config.status()?;
-        let loaded = load::load(&config, &routes)?;
+        let loaded = load::load(&config)?;
         let has_audit_log = config.audit_log.is_some();
         tell(&loaded, has_audit_log);
         Ok(Self { loaded, page: Page::new(config.page, status), default, routes, has_audit_log })

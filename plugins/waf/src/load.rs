@@ -1,7 +1,5 @@
 //! From the table to an engine.
 
-use std::collections::BTreeMap;
-
 use waf_engine::{
     model::{Action, AuditEngine, Ctl, Entry, IdRange, Phase, RuleSet},
     seclang::{Exception, Loader},
@@ -9,7 +7,7 @@ use waf_engine::{
 };
 
 use crate::{
-    config::{Config, Except, Inline, Judging, Mode, Source},
+    config::{Config, Except, Inline, Mode, Source},
     world::Disk,
 };
 
@@ -39,11 +37,11 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// Loads what `config` names. `routes` says which set of exceptions each route has.
+/// Loads what `config` names.
 ///
 /// # Errors
 /// Everything that is wrong with it, a line for each.
-pub fn load(config: &Config, routes: &BTreeMap<String, Judging>) -> Result<Loaded, String> {
+pub fn load(config: &Config) -> Result<Loaded, String> {
     let mut loader = Loader::new(&Disk);
     if config.mode != Some(Mode::Rules) {
         loader.text("portcullis", DEFAULTS.as_bytes());
@@ -63,9 +61,8 @@ pub fn load(config: &Config, routes: &BTreeMap<String, Judging>) -> Result<Loade
         };
     }
     for (name, route) in &config.routes {
-        let set = routes.get(name).and_then(|judging| judging.exceptions);
-        if let Some(set) = set {
-            loader.exceptions(&set.to_string(), &exceptions(name, &route.except)?);
+        if !route.except.is_empty() {
+            loader.exceptions(name, &exceptions(name, &route.except)?);
         }
     }
     let loaded = loader.finish().map_err(|problems| {

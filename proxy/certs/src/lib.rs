@@ -4,6 +4,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod account;
+pub mod answers;
+pub mod challenge;
+pub mod client;
+pub mod clock;
+pub mod documents;
+pub mod failure;
+pub mod issued;
+pub mod manager;
+pub mod order;
+pub mod renewal;
 pub mod seal;
+pub mod settings;
 pub mod storage;
 pub mod subject;
+pub mod table;

@@ -1,5 +1,6 @@
 //! The command line: what there is, and which file does it.
 
+mod certs;
 mod check;
 mod demo;
 mod dns;
@@ -45,6 +46,7 @@ enum Command {
     Dns(dns::Dns),
     Status(status::Status),
     Reload(reload::Reload),
+    Certs(certs::Certs),
     Plugin(crate::plugin::Plugin),
     Waf(crate::waf::Waf),
     Demo(demo::Demo),
@@ -61,6 +63,7 @@ impl Arguments {
             Command::Dns(command) => command.execute(),
             Command::Status(command) => command.execute(),
             Command::Reload(command) => command.execute(),
+            Command::Certs(command) => command.execute(),
             Command::Plugin(command) => command.execute(),
             Command::Waf(command) => command.execute(),
             Command::Demo(command) => command.execute(),

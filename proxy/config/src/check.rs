@@ -1,6 +1,7 @@
 //! From the file as written to [`Config`]: defaults, and everything that values mean together. Goes on after a mistake, so
 //! that one report has all of them; what it returns is used only when there was none.
 
+mod acme;
 mod action;
 mod ambiguity;
 mod backends;
@@ -38,7 +39,8 @@ pub(crate) fn check(file: &raw::File, out: &mut Sink<'_>) -> Config {
     let mut plugins = plugins::Plugins::check(file, &mut backends, out);
     let routes = routes::check(file, &listeners, &mut backends, &mut plugins, out);
     ambiguity::check(&routes, out);
-    usage::check(&listeners, &certificates, &routes, &backends, &plugins, out);
+    let acme = acme::acme(&file.acme, out);
+    usage::check(&listeners, &certificates, file.acme.key, &routes, &backends, &plugins, out);
     Config {
         server,
         log,
@@ -48,6 +50,7 @@ pub(crate) fn check(file: &raw::File, out: &mut Sink<'_>) -> Config {
         backends: backends.finish(),
         plugins: plugins.finish(),
         dns,
+        acme,
     }
 }
 

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acme;
 pub mod backend;
 mod check;
 pub mod diagnostic;
@@ -53,4 +54,6 @@ pub struct Config {
     pub plugins: BTreeMap<names::PluginName, plugin::Plugin>,
     /// How names are looked up.
     pub dns: dns::Dns,
+    /// Certificates that are ordered; `None`: none are.
+    pub acme: Option<acme::Acme>,
 }

@@ -4,6 +4,7 @@
 //! One declaration of a table (the `table!` macro) gives its struct, its reader, the names that a typo is compared with,
 //! and its part of the JSON Schema. Reading goes on after a mistake: a field that could not be read is known to be written.
 
+mod acme;
 mod action;
 mod backend;
 mod choice;
@@ -26,6 +27,7 @@ mod text;
 mod unit;
 mod waf;
 
+pub(crate) use acme::{Acme, Binding, Directory, DnsUpdate, Rfc2136};
 pub(crate) use action::{Fixed, HeaderEdits, Pattern, Redirection, ReplacePrefix, Rewriting, Share};
 pub(crate) use backend::Backend;
 pub(crate) use dns::Dns;
@@ -58,6 +60,8 @@ table::table! {
         listener: Tables<Listener>,
         /// Certificates for listeners with TLS. The names they are shown for are those inside them.
         certificate: Tables<Certificate>,
+        /// Certificates that are ordered for the hosts of routes, and renewed.
+        acme: Acme,
         /// What is matched, and what is done with it. The most specific route wins; their order does not matter.
         route: Tables<Route>,
         /// Named groups of origins with their policy.

@@ -189,6 +189,7 @@ fn begin(local: &Rc<Local>) -> Run {
             listener: "web".into(),
             route: "all".into(),
             request_id: "3f2a9c5d7e8b4c6f".into(),
+            absolute_target: None,
         }
     })
 }

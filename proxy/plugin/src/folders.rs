@@ -17,6 +17,12 @@ pub fn store_folder() -> Option<PathBuf> {
     choose("/var/lib/portcullis/plugins", "XDG_DATA_HOME", ".local/share", "portcullis/plugins")
 }
 
+/// Where certificates that are ordered are kept by default: `/var/lib/portcullis/acme` for root, else `portcullis/acme` in
+/// `$XDG_DATA_HOME` or `~/.local/share`; `None` when there is neither.
+pub fn state_folder() -> Option<PathBuf> {
+    choose("/var/lib/portcullis/acme", "XDG_DATA_HOME", ".local/share", "portcullis/acme")
+}
+
 fn choose(root: &str, variable: &str, home: &str, below: &str) -> Option<PathBuf> {
     let uid = rustix::process::geteuid().as_raw();
     place(uid, std::env::var_os(variable), std::env::var_os("HOME"), root, home, below)

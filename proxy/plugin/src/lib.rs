@@ -41,7 +41,7 @@ pub use self::{
     decision::{Edits, FieldEdit, Verdict},
     definition::{AtLimit, BodyMode, Declaration, Definition, Grants, Isolation, Limits, OnFailure},
     failure::{Failure, FailureKind},
-    folders::{cache_folder, store_folder},
+    folders::{cache_folder, state_folder, store_folder},
     host::{Host, Settings},
     inspect::{Inspection, inspect},
     local::Local,

@@ -72,6 +72,8 @@ pub struct Facts {
     pub route: Arc<str>,
     /// `X-Request-Id`.
     pub request_id: Box<str>,
+    /// The target as sent, where that was an absolute one.
+    pub absolute_target: Option<Box<str>>,
 }
 
 /// What a TLS handshake settled.

@@ -107,5 +107,6 @@ fn facts() -> Facts {
         listener: "warm".into(),
         route: "warm".into(),
         request_id: "00000000-0000-4000-8000-000000000000".into(),
+        absolute_target: None,
     }
 }

@@ -10,7 +10,8 @@ use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 
 use crate::{
-    control::{Control, ExplainRequest, Failure, RecordRequest},
+    acme,
+    control::{CertsRequest, Control, ExplainRequest, Failure, RecordRequest},
     dns,
     explain::{describe_backend, explain},
     log, plugins,
@@ -106,6 +107,7 @@ impl Answers {
             "routes": snapshot.routes.len(),
             "backends": backends,
             "certificates": certificates,
+            "acme": running.ground.acme.describe(),
             "plugins": plugins::describe(&snapshot),
             "plugin_figures": plugins::figures(running.ground.plugins.figures()),
             "ready": unready.is_empty() && !running.is_stopping(),
@@ -155,6 +157,10 @@ impl Control for Answers {
             Ok(look_up(&names, name, service).await)
         }
         .boxed()
+    }
+
+    fn certs<'a>(&'a self, request: &'a CertsRequest) -> BoxFuture<'a, Result<Value, Failure>> {
+        acme::handle(&self.running.ground.acme, request).boxed()
     }
 
     fn record<'a>(&'a self, request: &'a RecordRequest) -> BoxFuture<'a, Result<Value, Failure>> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    answers,
+    acme, answers,
     backend::{Backend, connect},
     control::{ExplainRequest, Failure},
     dns::Names,
@@ -50,7 +50,11 @@ pub fn online(config: &Config, path: &Path) -> Vec<Finding> {
             let backends: Vec<_> = built.snapshot.backends.values().cloned().collect();
             let shakes = backends.iter().map(handshakes);
             let shaken = futures_util::future::join_all(shakes).await;
-            names.into_iter().chain(shaken.into_iter().flatten()).collect()
+            let ordered = match &built.snapshot.wanted {
+                Some(wanted) => acme::findings(wanted).await,
+                None => Vec::new(),
+            };
+            names.into_iter().chain(shaken.into_iter().flatten()).chain(ordered).collect()
         })
     })
     .unwrap_or_else(|findings| findings)

@@ -24,6 +24,7 @@ use smallvec::SmallVec;
 use tokio::net::TcpStream;
 
 use crate::{
+    acme,
     alarm::Alarm,
     client_io::{ClientIo, Ending},
     error::{Error, Kind},
@@ -295,6 +296,18 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
         }
     };
     let snapshot = worker.snapshot();
+    // Before passthrough: what is proved here is asked of nobody behind.
+    if let Some(challenge) = acme::tls_alpn01(&snapshot.acme, &hello) {
+        drop(snapshot);
+        if let Err(error) = challenge.answer(stream, buffer, deadline).await {
+            let detail =
+                format!("an authority came to check a challenge (tls-alpn-01), and the handshake failed: {error}");
+            let tls = record::Tls { sni: hello.sni.clone(), ..Default::default() };
+            return refused_handshake(opening, Some(tls), Error::client(Kind::TlsProtocolError, 400, detail));
+        }
+        worker.counters.handshakes.up();
+        return Opened::Over;
+    }
     let passed = snapshot
         .by_name(&listener.name)
         .and_then(|index| snapshot.passthrough.find(index, hello.sni.as_deref(), client, &mut SmallVec::new()));
@@ -304,7 +317,7 @@ async fn open(opening: &mut Opening<'_>, mut stream: TcpStream) -> Opened {
     }
     let ja4 = snapshot.wants_ja4.then(|| hello::ja4(&buffer)).flatten();
     drop(snapshot);
-    match handshake::accept(Tcp(stream), &hello, buffer, tls, deadline).await {
+    match handshake::accept(Tcp(stream), &hello, buffer, tls, opening.local.ip(), deadline).await {
         Ok((stream, mut tls)) => {
             tls.ja4 = ja4;
             worker.counters.handshakes.up();

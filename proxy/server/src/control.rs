@@ -15,6 +15,6 @@ mod tests;
 
 pub use client::{CallError, call};
 pub use path::{default_path, path};
-pub use protocol::{ExplainRequest, Failure, RecordRequest, Reply, Request};
+pub use protocol::{CertsRequest, ExplainRequest, Failure, RecordRequest, Reply, Request};
 pub use serve::{Control, serve};
 pub use socket::{BindError, Socket};

@@ -1,6 +1,6 @@
 //! One request and its response, from the head to the answer: [`run`] shows the whole way.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, pin::pin, rc::Rc, task::Poll, time::Instant};
+use std::{borrow::Cow, panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Instant};
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts, uri::PathAndQuery};
@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use portcullis_plugin::Facts;
 
 use crate::{
+    acme,
     connection::ClientConnection,
     download::ResponseBody,
     error::{Error, Kind},
@@ -111,8 +112,8 @@ pub struct Exchange<'a> {
     /// Whether the client asks to switch protocols.
     pub upgrade: bool,
     refusal: Option<Box<guard::Refusal>>,
-    /// The target as sent, where it had to be encoded.
-    raw_target: Option<Box<RawTarget>>,
+    /// The target as sent, where the URI does not say.
+    pub raw_target: Option<Arc<RawTarget>>,
 }
 
 /// A request that was let in: what routing looks at.
@@ -171,13 +172,22 @@ impl<'a> Exchange<'a> {
         let admitted = match self.admit(&parts, &uri) {
             Ok(admitted) => admitted,
             Err(error) => {
-                let raw = self.raw_target.take();
-                let target = raw.as_ref().map_or_else(|| path_of(&uri).into(), |raw| raw.path_and_query());
+                let raw = self.raw_target.clone();
                 let authority = uri.authority().map(|authority| authority.as_str());
+                let target = match (&raw, authority) {
+                    (Some(raw), _) => raw.path_and_query(),
+                    // The form that CONNECT has (RFC 9112 section 3.2.3).
+                    (None, Some(authority)) if parts.method == Method::CONNECT => authority.into(),
+                    _ => path_of(&uri).into(),
+                };
                 refused::at_door(self, &parts, authority, &target).await;
                 return Err(error);
             }
         };
+        // Before routing: authorities must reach it whatever routes there are.
+        if let Some(answer) = acme::http01(&self.snapshot.acme, &parts.method, uri.path()) {
+            return Ok(Answer::Own(answer));
+        }
         let (route, origin) = self.route(&parts, &admitted)?;
         let upload = self.receive(&body)?;
         if let Some(tape) = self.connection.worker.shared.recorder.tape(&route.name, &parts, &uri) {
@@ -201,7 +211,7 @@ impl<'a> Exchange<'a> {
         let mut encoded = Vec::with_capacity(target.len() + 16);
         raw::encode(target.as_bytes(), &mut encoded);
         let Ok(encoded) = PathAndQuery::from_maybe_shared(bytes::Bytes::from(encoded)) else { return uri };
-        self.raw_target = Some(Box::new(RawTarget::new(target.as_bytes(), 0)));
+        self.raw_target = Some(Arc::new(RawTarget::new(target.as_bytes(), 0)));
         let mut parts = uri.clone().into_parts();
         parts.path_and_query = Some(encoded);
         // Only the path and query are others, so it stays one.
@@ -223,7 +233,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Answer, Error> {
         let sentence = self.flight.sentence.clone();
         let method = parts.method.clone();
-        let raw = self.raw_target.take();
+        let raw = self.raw_target.clone();
         let raw = raw.as_ref().map(|raw| raw.path_and_query());
         let inward = plugins::inward(&chain, &mut parts, uri, raw.as_deref(), origin.https, &upload, body);
         let (body, edited) = match until_stopped(&sentence, &upload, inward).await? {
@@ -277,6 +287,7 @@ impl<'a> Exchange<'a> {
             listener: connection.listener.clone(),
             route: route.name.clone(),
             request_id: record.id.clone(),
+            absolute_target: self.raw_target.as_ref().and_then(|raw| raw.absolute()).map(Box::from),
         };
         let locals = positions.iter().map(|&position| (position, &self.snapshot.locals[position]));
         let chain = Chain::begin(locals, self.flight.sentence.clone(), facts);
@@ -544,8 +555,6 @@ fn clip(value: &HeaderValue, limit: usize) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use portcullis_config::load::{Source, parse};
     use tokio::runtime::{Builder, Handle, LocalOptions};
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod acme;
 mod alarm;
 mod answers;
 mod backend;

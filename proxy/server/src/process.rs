@@ -22,6 +22,7 @@ use tokio::{
 };
 
 use crate::{
+    acme::Acme,
     control::{self, Socket},
     log::{Journals, Target, Writer},
     net::bind,
@@ -128,7 +129,9 @@ fn start(
     if let Some(warning) = bind::backlog_warning() {
         tracing::warn!("{warning}");
     }
+    let staged = runtime.block_on(ground.acme.stage(snapshot.wanted.as_ref())).map_err(StartError::Other)?;
     let shared = Arc::new(Shared::new(snapshot.clone()));
+    ground.acme.serves(&shared);
     let mut handles = Vec::new();
     for index in 0..workers {
         let log = writer.log(snapshot.config.log.access);
@@ -137,10 +140,12 @@ fn start(
     let running = Arc::new(Running::new(shared, handles, ground, writer, options, files));
     runtime.block_on(async {
         snapshot.settled(NAMES).await;
+        running.ground.acme.put(staged, None);
         for (address, per_worker) in sockets {
             running.listen(address, per_worker).await;
             tracing::info!(%address, "listening");
         }
+        running.ground.acme.begin();
         serve(&running, &socket, &snapshot.config, marks).await
     })
 }
@@ -244,8 +249,9 @@ pub(crate) fn ground(
         portcullis_plugin::Settings { cache, folder: folder.to_owned(), journals: open, ..Default::default() };
     let plugins = portcullis_plugin::Host::new(settings)
         .map_err(|error| StartError::Other(format!("plugins cannot be run: {error}")))?;
-    let store = Arc::new(Store::new(Loaded::default()));
-    Ok(Ground { workers, runtime, store, resumption, plugins, journals, config: path.to_owned() })
+    let acme = Arc::<Acme>::default();
+    let store = Arc::new(Store::with(Loaded::default(), acme.clone()));
+    Ok(Ground { workers, runtime, store, acme, resumption, plugins, journals, config: path.to_owned() })
 }
 
 /// A line for each.

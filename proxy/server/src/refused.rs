@@ -30,6 +30,7 @@ pub async fn by_guard(exchange: &mut Exchange<'_>, refusal: Refusal) -> Error {
         _ => counters.requests_malformed.up(),
     }
     if let Some(shown) = &refusal.shown {
+        exchange.raw_target = Some(shown.target.clone());
         let head = RequestHead {
             method: shown.method.as_str(),
             https: false,

@@ -118,13 +118,16 @@ impl Reloader {
             let sockets = bind::bind(address, running.workers(), &held).map_err(|error| error.to_string())?;
             bound.push((address, sockets));
         }
+        let staged = running.ground.acme.stage(snapshot.wanted.as_ref()).await?;
         snapshot.settled(NAMES).await;
         // From here on nothing can fail.
         running.ground.store.replace(snapshot.certificates.clone());
+        running.ground.acme.put(staged, old.wanted.as_deref());
         running.swap(snapshot.clone());
         for (address, sockets) in bound {
             running.listen(address, sockets).await;
         }
+        running.ground.acme.begin();
         for &address in held.iter().filter(|address| !wanted.contains(address)) {
             running.unlisten(address).await;
         }

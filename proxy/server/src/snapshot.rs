@@ -32,6 +32,7 @@ pub use self::{
     diff::diff,
 };
 use crate::{
+    acme::{Acme, Wanted},
     backend::Backend,
     dns::Names,
     http::edits::Edits,
@@ -64,6 +65,10 @@ pub struct Snapshot {
     pub names: Arc<Names>,
     /// The certificates; shown by the store once this snapshot is in force.
     pub certificates: Loaded,
+    /// The certificates that are ordered: the same in every snapshot.
+    pub acme: Arc<Acme>,
+    /// What this configuration wants ordered.
+    pub wanted: Option<Arc<Wanted>>,
     /// What the chains of the routes are made of: one for each table that a plugin is configured with.
     pub plugins: Vec<Arc<Plugin>>,
     /// What each of them has cost.

@@ -5,7 +5,7 @@
 pub mod certificates;
 pub mod client;
 pub mod handshake;
-mod provider;
+pub(crate) mod provider;
 pub mod server;
 pub mod store;
 #[cfg(test)]

@@ -19,7 +19,7 @@ use portcullis_config::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::{process::blocking, reload::SETTLE, running::Running, snapshot::Snapshot};
+use crate::{acme, process::blocking, reload::SETTLE, running::Running, snapshot::Snapshot};
 
 /// Watches until dropped; `changed` is notified once for each burst of changes. `before` is how the files were found when they
 /// were read, see [`own`] and [`marks`]: what changed since then, while the process started, is a change too.
@@ -121,7 +121,8 @@ pub fn named(config: &Config) -> Vec<PathBuf> {
         // What is in the store has its digest for a name, and never changes.
         Module::Builtin(_) | Module::Oci(_) => None,
     });
-    certificates.chain(authorities).chain(modules).cloned().collect()
+    let named = certificates.chain(authorities).chain(modules).cloned();
+    named.chain(acme::files(config)).collect()
 }
 
 /// The folders to watch: those of the files, and those of what links lead to.

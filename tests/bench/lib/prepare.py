@@ -56,6 +56,12 @@ def envoy():
     return str(binary), None
 
 
+def engine():
+    """The WAF's engine as a program of its own, built by `make bench-waf`; None where it is not there."""
+    path = pathlib.Path(os.environ.get('BENCH_ENGINE', ''))
+    return path if path.is_file() else None
+
+
 def filter_module(name):
     """A filter for Envoy, as WebAssembly; compiled anew each time, which takes no time."""
     output = places.RUN / f'{name}.wasm'

@@ -70,6 +70,11 @@ def added(results, bare, length):
     return rows(*([line[column] for column in shown] for line in lines))
 
 
+def median_added(results, name, bare):
+    """µs that `name` costs more than `bare`, in the median round."""
+    return statistics.median(a['us_request'] - b['us_request'] for a, b in zip(results[name], results[bare]))
+
+
 def _first(pattern, path, default):
     with open(path) as file:
         match = re.search(pattern, file.read(), re.M)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from . import client, places, prepare, process, report, window
+from . import client, places, prepare, process, report, waf, window
 from .peers.peer import Model, Task
 
 WEB = {name: places.POOLS[name] for name in 'AB'}
@@ -331,9 +331,13 @@ class Run:
                f'the body.\n\n{report.rows(head, *lines)}\n'), raw
 
 
+    def waf(self):
+        yield from waf.scenario(self)
+
+
 # Wants the head too, so that an instance belongs to the exchange from the beginning.
 HOLDER = '{ do = "holder", limit = 65536, head = true }'
 
 ALL = {name: getattr(Run, name.replace('-', '_'))
        for name in ('h1', 'h1-tls', 'h2-tls', 'tls-handshake', 'large', 'passthrough', 'routes', 'idle',
-                    'plugins', 'held')}
+                    'plugins', 'held', 'waf')}

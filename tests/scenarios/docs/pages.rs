@@ -29,14 +29,14 @@ fn pages() -> Vec<String> {
 }
 
 /// The commands of a page's blocks for shells, one a line; comments and prompts are left out.
-fn commands(page: &str) -> Vec<String> {
+pub(super) fn commands(page: &str) -> Vec<String> {
     let lines = [blocks(page, "sh"), blocks(page, "console")].concat().concat();
     let lines = lines.lines().map(|line| line.trim_start_matches("$ ").split("  #").next().unwrap_or_default().trim());
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }
 
 /// Runs a command line in a shell that finds `portcullis`.
-fn shell(line: &str, folder: &Path) -> Tool {
+pub(super) fn shell(line: &str, folder: &Path) -> Tool {
     let path = binary::portcullis().parent().unwrap().display();
     Tool::new("sh").args(["-c", &format!("PATH=\"{path}:$PATH\"; export PATH; {line}")]).inside(folder)
 }
@@ -155,7 +155,7 @@ fn the_control_sockets_requests_are_answered_as_the_page_says() {
             assert!(answer.is_object() || answer.is_array(), "{request}: {answer}");
             names.push(request["command"].as_str().unwrap().to_owned());
         }
-        assert_eq!(names, ["status", "reload", "recall", "explain", "dns", "record"]);
+        assert_eq!(names, ["status", "reload", "recall", "explain", "dns", "record", "certs"]);
     });
 }
 

@@ -3,7 +3,7 @@ use std::{path::Path, time::Duration};
 use portcullis_tests::{
     process::Process,
     repository,
-    scenario::{alone, eventually, scenario_within},
+    scenario::{alone, scenario_within},
     shared,
     tool::{Finished, Tool, installed},
 };
@@ -33,7 +33,7 @@ async fn run(crs: &Path, setup: &str, only: &[&str]) -> Finished {
 
     let mut rules = vec!["engine.conf".to_owned()];
     rules.extend(crs4(crs, "setup.conf"));
-    let plan = guarded(&rules, "mode = \"rules\"\naudit_log = \"@dir@/audit.jsonl\"", &address);
+    let plan = guarded(&rules, "mode = \"rules\"\naudit_log = \"audit.jsonl\"", &address);
     let plan = plan.file("engine.conf", engine(&tools)).file("setup.conf", setup);
     let proxy = plan.start().await;
 

@@ -4,22 +4,33 @@ use portcullis_tests::{
     client::{load::Load, raw::Raw},
     origin::Origin,
     proxy::{Plan, Proxy},
-    scenario::{alone, eventually, scenario, scenario_within},
+    scenario::{alone, eventually, eventually_within, scenario, scenario_within},
 };
 use serde_json::Value;
 
-use super::{GUARDED, audit_log, guarded};
+use super::{COMPILED, GUARDED, audit_log, guarded};
 
 const HOST: &str = "a.example";
 
 /// A rule that refuses requests with an argument that begins with `word`.
 fn refuses(id: u32, word: &str) -> String {
-    format!("SecRule ARGS \"@beginsWith {word}\" \"id:{id},phase:2,deny,status:403,log,msg:'the word {word}',tag:'words'\"\n")
+    format!(
+        "SecRule ARGS \"@beginsWith {word}\" \"id:{id},phase:2,deny,status:403,log,msg:'the word {word}',tag:'words'\"\n"
+    )
 }
 
 async fn status(proxy: &Proxy, target: &str) -> u16 {
     let mut client = Raw::connect(proxy.address("http")).await;
     client.exchange(format!("GET {target} HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await.status
+}
+
+/// Waits until the rule about `word` is in force.
+async fn in_force(proxy: &Proxy, word: &str) {
+    let target = format!("/?q={word}");
+    eventually_within(COMPILED, "the new rule is in force", async || {
+        (status(proxy, &target).await == 403).then_some(())
+    })
+    .await;
 }
 
 fn one(origin: &Origin, rules: &str, settings: &str) -> Plan {
@@ -28,25 +39,25 @@ fn one(origin: &Origin, rules: &str, settings: &str) -> Plan {
 
 #[test]
 fn rules_change_under_traffic_and_nothing_is_dropped() {
-    scenario(async {
+    scenario_within(4 * COMPILED, async {
         let _alone = alone().await;
         let origin = Origin::start().await;
         let proxy = one(&origin, &refuses(1, "one"), "").start().await;
         let load = Load::plain(proxy.address("http"), HOST, "/load?q=harmless", 4);
         load.go_on(30).await;
         assert_eq!(status(&proxy, "/?q=one").await, 403);
-        for round in 2..8 {
+        for round in 2..4 {
             proxy.write("rules/own.conf", refuses(round, &format!("word{round}")));
-            eventually("the new rule is in force", async || {
-                (status(&proxy, &format!("/?q=word{round}")).await == 403).then_some(())
-            })
-            .await;
+            in_force(&proxy, &format!("word{round}")).await;
             assert_eq!(status(&proxy, "/?q=one").await, 200, "the old rule is gone");
             load.go_on(30).await;
         }
         proxy.write("rules/own.conf", "SecRule ARGS \"@beginsWitt x\" \"id:1,deny\"\n");
-        eventually("the mistake is told", async || proxy.error_log().contains("beginsWitt").then_some(())).await;
-        assert_eq!(status(&proxy, "/?q=word7").await, 403, "a mistake leaves the rules before it in force");
+        eventually_within(COMPILED, "the mistake is told", async || {
+            proxy.error_log().contains("beginsWitt").then_some(())
+        })
+        .await;
+        assert_eq!(status(&proxy, "/?q=word3").await, 403, "a mistake leaves the rules before it in force");
         load.stop_unharmed().await;
     });
 }
@@ -83,7 +94,11 @@ fn a_route_has_its_own_mode_and_exceptions_and_the_rules_are_there_once() {
             path = \"/except/all/*\"
             "
         );
-        let plan = Plan::new(more).set("rules", "\"rules/own.conf\"").set("waf", "").set("origin", origin.address());
+        let plan = Plan::new(more)
+            .within(COMPILED)
+            .set("rules", "\"rules/own.conf\"")
+            .set("waf", "")
+            .set("origin", origin.address());
         let proxy = plan.file("rules/own.conf", refuses(1, "one") + &refuses(2, "two")).start().await;
         for (target, expected) in [
             ("/?q=one", 403),
@@ -107,9 +122,9 @@ fn a_route_has_its_own_mode_and_exceptions_and_the_rules_are_there_once() {
 /// The rules that the audit log has for requests of `path`, once it has one.
 async fn logged(proxy: &Proxy, path: &str) -> Vec<String> {
     eventually("the audit log has it", async || {
-        let entry = audit_log(proxy).into_iter().find(|entry| {
-            entry["transaction"]["request"]["uri"].as_str().is_some_and(|uri| uri.starts_with(path))
-        })?;
+        let entry = audit_log(proxy)
+            .into_iter()
+            .find(|entry| entry["transaction"]["request"]["uri"].as_str().is_some_and(|uri| uri.starts_with(path)))?;
         let messages = entry["transaction"]["messages"].as_array()?;
         Some(messages.iter().filter_map(|message| Some(message["details"]["ruleId"].as_str()?.to_owned())).collect())
     })
@@ -128,7 +143,7 @@ fn what_is_refused_before_it_has_a_route_is_in_the_audit_log() {
             SecRule REQUEST_PROTOCOL \"!@within HTTP/1.0 HTTP/1.1\" \"id:4,phase:1,log,deny,msg:'version'\"\n\
             SecRule REQUEST_METHOD \"@streq CONNECT\" \"id:5,phase:1,log,deny,msg:'method'\"\n\
             SecRule REQUEST_URI_RAW \"@contains %zz\" \"id:6,phase:1,log,deny,msg:'escape'\"\n";
-        let proxy = one(&origin, rules, "audit_log = \"@dir@/audit.jsonl\"").start().await;
+        let proxy = one(&origin, rules, "audit_log = \"audit.jsonl\"").start().await;
         for (path, rule, status, request) in [
             ("/a", "1", 400, "GET /a HTTP/1.1\r\nx: y\r\n\r\n"),
             (
@@ -179,11 +194,7 @@ async fn reloaded(times: usize) -> i64 {
     let mut halfway = 0;
     for round in 1..=times {
         proxy.write("rules/own.conf", refuses(1, &format!("word{round}x")));
-        proxy.control(&serde_json::json!({ "command": "reload" })).await;
-        eventually("the new rule is in force", async || {
-            (status(&proxy, &format!("/?q=word{round}x")).await == 403).then_some(())
-        })
-        .await;
+        in_force(&proxy, &format!("word{round}x")).await;
         if round == times / 2 {
             halfway = proxy.resident();
         }
@@ -195,18 +206,18 @@ async fn reloaded(times: usize) -> i64 {
 
 #[test]
 fn reloading_the_rules_does_not_grow_the_process() {
-    scenario(async {
+    scenario_within(6 * COMPILED, async {
         let _alone = alone().await;
-        let grown = reloaded(40).await;
+        let grown = reloaded(6).await;
         assert!(grown < 16 * 1024, "{grown} KiB");
     });
 }
 
-/// `cargo test --workspace --test scenarios -- --ignored --nocapture a_thousand_reloads`
+/// How it is run: `tests/conformance/README.md`.
 #[test]
 #[ignore = "takes minutes; run it by its name"]
 fn a_thousand_reloads_do_not_grow_the_process() {
-    scenario_within(Duration::from_secs(3600), async {
+    scenario_within(Duration::from_secs(4 * 3600), async {
         let _alone = alone().await;
         let grown = reloaded(1000).await;
         assert!(grown < 16 * 1024, "{grown} KiB");

@@ -15,6 +15,12 @@ pub fn server() -> Socket {
     connection::server()
 }
 
+/// The target of the request as the client sent it, where that was an absolute one: `http://example.com/a?b`. Of all others
+/// [`RequestHead::target`](crate::RequestHead::target) is the whole. Traps outside of an exchange's phases.
+pub fn absolute_target() -> Option<String> {
+    connection::absolute_target()
+}
+
 impl Socket {
     /// The address, parsed. IPv4 addresses that are mapped into IPv6 become what they are.
     pub fn ip(&self) -> IpAddr {

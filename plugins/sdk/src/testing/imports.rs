@@ -31,6 +31,13 @@ pub(crate) mod connection {
             Socket { address: "192.0.2.2".to_owned(), port: 443 }
         })
     }
+
+    pub(crate) fn absolute_target() -> Option<String> {
+        with(|mock| {
+            assert!(!mock.configuring, "connection::absolute_target traps in configure: there is no exchange yet");
+            None
+        })
+    }
 }
 
 pub(crate) mod bodies {

@@ -1,31 +1,21 @@
 //! Operators that know injections when they see them: libinjection.
 
-use libinjectionrs::{SqliFlags, SqliState, XssDetector};
-
-use super::Found;
+use super::{Found, sqli, xss};
 use crate::{
     bytes::ByteSet,
     needs::{Clause, Needs},
 };
 
-/// So much of a value is looked at. A fingerprint comes from the first few tokens, but `libinjectionrs` 0.1.1 takes quadratic time over
-/// words with many dots or back quotes: over 1 MiB of them more than a minute, over so much 20 ms.
-const LOOKED_AT: usize = 16 << 10;
-
 /// `@detectSQLi`. What was found is the fingerprint.
 pub(super) fn is_sql(value: &[u8], found: &mut Found) -> bool {
-    let value = &value[..value.len().min(LOOKED_AT)];
-    let mut state = SqliState::new(value, SqliFlags::FLAG_NONE);
-    let is = state.detect();
-    if is {
-        found.text = Some(state.fingerprint.iter().copied().take_while(|byte| *byte != 0).collect());
-    }
-    is
+    let Some(fingerprint) = sqli::detect(value) else { return false };
+    found.text = Some(fingerprint.letters().to_vec());
+    true
 }
 
 /// `@detectXSS`. What was found is the whole value, as in libmodsecurity.
 pub(super) fn is_script(value: &[u8], found: &mut Found) -> bool {
-    let is = XssDetector::new().detect(value).is_injection();
+    let is = xss::detect(value);
     if is {
         found.set(0..value.len());
     }

@@ -45,20 +45,39 @@ impl Number {
             Argument::Fixed(number) => *number,
             Argument::Made(template) => leading_number(&expand(template)),
         };
-        let value = leading_number(value);
-        match self.comparison {
-            Comparison::Equal => value == argument,
-            Comparison::AtLeast => value >= argument,
-            Comparison::More => value > argument,
-            Comparison::AtMost => value <= argument,
-            Comparison::Less => value < argument,
+        self.comparison.holds(leading_number(value), argument)
+    }
+
+    /// How it compares.
+    pub(crate) fn comparison(&self) -> Comparison {
+        self.comparison
+    }
+
+    /// With what: a number, or a text that becomes one.
+    pub(crate) fn argument(&self) -> Result<i64, &Template> {
+        match &self.argument {
+            Argument::Fixed(number) => Ok(*number),
+            Argument::Made(template) => Err(template),
+        }
+    }
+}
+
+impl Comparison {
+    /// Whether `value` compares so with `argument`.
+    pub(crate) fn holds(self, value: i64, argument: i64) -> bool {
+        match self {
+            Self::Equal => value == argument,
+            Self::AtLeast => value >= argument,
+            Self::More => value > argument,
+            Self::AtMost => value <= argument,
+            Self::Less => value < argument,
         }
     }
 }
 
 /// The number with which a text begins, after white space, as C's `atoi` reads it; 0 if it begins with none. Beyond 64 bits, it is
 /// the greatest or smallest there is: libmodsecurity's are of 32 bits, and a length of 4 GiB is not 0.
-fn leading_number(text: &[u8]) -> i64 {
+pub(crate) fn leading_number(text: &[u8]) -> i64 {
     let text = text.trim_ascii_start();
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),

@@ -48,6 +48,27 @@ fn expand(template: &Template) -> Cow<'static, [u8]> {
     pieces.collect::<Vec<_>>().concat().into()
 }
 
+/// Sixteen times as much may take a hundred times as long (other programs run too), not 256 times. `make` gives what is to be done with a
+/// value of about so many bytes; `what` names it.
+pub(super) fn assert_takes_time_in_proportion<Work: FnMut()>(what: &str, make: impl Fn(usize) -> Work) {
+    let quickest = |size, times, enough| {
+        let mut work = make(size);
+        let mut best = Duration::MAX;
+        for _ in 0..times {
+            let begin = Instant::now();
+            work();
+            best = best.min(begin.elapsed());
+            if best < enough {
+                break;
+            }
+        }
+        best
+    };
+    let short = quickest(8 << 10, 5, Duration::ZERO).max(Duration::from_micros(200));
+    let long = quickest(128 << 10, 30, short * 100);
+    assert!(long < short * 100, "{what}: {short:?} for 8 KiB, {long:?} for 128 KiB");
+}
+
 /// What is found, as text; `None` where there is no match.
 fn find(operator: &Operator, value: &[u8]) -> Option<Vec<u8>> {
     let mut found = Found::default();

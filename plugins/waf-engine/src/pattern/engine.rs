@@ -95,7 +95,6 @@ impl Engine {
     }
 
     /// Bytes of the automata, without memories.
-    #[cfg(test)]
     pub(super) fn size(&self) -> usize {
         self.forward.get_nfa().memory_usage() + self.backward.get_nfa().memory_usage()
     }

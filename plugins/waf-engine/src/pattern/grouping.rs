@@ -37,7 +37,7 @@ impl Grouping {
         })
     }
 
-    #[cfg(test)]
+    /// Bytes of the automaton.
     pub(super) fn size(&self) -> usize {
         self.quick.get_nfa().memory_usage()
     }

@@ -485,7 +485,7 @@ fn memory_report() {
             let pattern = Pattern::new(source, OPTIONS).unwrap();
             count += 1;
             fixed += pattern.regular.size();
-            grouping += pattern.grouping.as_ref().map_or(0, grouping::Grouping::size);
+            grouping += pattern.grouping.as_ref().map_or(0, |grouping| grouping.size());
             fresh += pattern.regular.memory().size();
             for value in ORDINARY {
                 let _ = pattern.is_match(value.as_bytes());

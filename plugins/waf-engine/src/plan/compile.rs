@@ -1,7 +1,15 @@
 //! From the model to the plan.
 
-use super::{Exclusion, Link, Plan, Rule, Select, Step, Target, bits::Bits, candidates::Candidates, names::Names};
-use crate::model::{self, Action, Ctl, Entry, IdRange, RuleSet, Selector, Skip, Variable};
+use super::{
+    Exclusion, Gate, Link, Plan, Rule, Select, SlotChange, Step, Target, Text, Weight, bits::Bits,
+    candidates::Candidates, names::Names,
+};
+use crate::{
+    model::{
+        self, Action, Change, Ctl, Disruptive, Entry, IdRange, Piece, RuleSet, Selector, Skip, Template, Variable,
+    },
+    operator::{Operator, leading_number},
+};
 
 pub(super) fn compile(rules: &RuleSet) -> Plan {
     let mut compiler = Compiler {
@@ -13,7 +21,8 @@ pub(super) fn compile(rules: &RuleSet) -> Plan {
                 Entry::Marker(_) => None,
             })
             .collect(),
-        names: Names::new(),
+        names: Names::with_captures(),
+        entries: Names::default(),
         removals: Vec::new(),
         exclusions: Vec::new(),
         persistent: Vec::new(),
@@ -23,8 +32,10 @@ pub(super) fn compile(rules: &RuleSet) -> Plan {
     for (entry, known) in rules.entries.iter().enumerate() {
         if let Entry::Rule(rule) = known {
             orders[rule.phase as usize - 1].push(planned.len() as u32);
-            let links = rule.links.iter().map(|link| compiler.link(link)).collect();
-            planned.push(Rule { entry, links, jump: None });
+            let links: Box<[Link]> = rule.links.iter().map(|link| compiler.link(link)).collect();
+            let gates = compiler.gates(&rule.links[0]).unwrap_or_default();
+            let simple = !gates.is_empty() && is_simple(rule, &links);
+            planned.push(Rule { entry, links, gates, simple, jump: None });
         }
     }
     for (phase, order) in orders.iter().enumerate() {
@@ -34,9 +45,42 @@ pub(super) fn compile(rules: &RuleSet) -> Plan {
     for (phase, order) in phases.iter_mut().zip(&orders) {
         order.iter().for_each(|index| phase.insert(*index as usize));
     }
-    let candidates = Candidates::new(&compiler.rules);
-    let Compiler { names, removals, exclusions, persistent, .. } = compiler;
-    Plan { rules: planned, phases, candidates, names, removals, exclusions, persistent }
+    let candidates = Candidates::new(&compiler.rules, &mut compiler.entries);
+    let Compiler { names, entries, removals, mut exclusions, persistent, .. } = compiler;
+    for link in planned.iter_mut().flat_map(|rule| &mut rule.links) {
+        for target in &mut link.targets {
+            resolve(&mut target.select, &names);
+        }
+    }
+    exclusions.iter_mut().for_each(|exclusion| resolve(&mut exclusion.select, &names));
+    Plan { rules: planned, phases, candidates, names, entries, removals, exclusions, persistent }
+}
+
+/// Finds the names that a regular expression over `TX` picks, now that all are known.
+fn resolve(select: &mut Select, names: &Names) {
+    if let Select::SlotRegex(pattern, slots) = select {
+        let all = 0..names.len() as u32;
+        *slots = all.filter(|slot| pattern.is_match(names.shown(*slot).as_bytes()).unwrap_or(false)).collect();
+    }
+}
+
+/// Whether a rule with a gate does nothing that needs to know what matched.
+fn is_simple(rule: &model::Rule, links: &[Link]) -> bool {
+    let plain = |step: &Step| match step {
+        Step::SetSlot { change, .. } => !matches!(
+            change,
+            SlotChange::Assign(Text::Template(_))
+                | SlotChange::Add(Text::Template(_))
+                | SlotChange::Subtract(Text::Template(_))
+        ),
+        Step::Remove(_) | Step::Exclude(_) => true,
+        Step::Action(_) => false,
+    };
+    rule.disruptive == Disruptive::Pass
+        && !rule.log
+        && !rule.audit_log
+        && links.len() == 1
+        && links[0].each.iter().chain(&links[0].after).all(plain)
 }
 
 /// Resolves `skip` and `skipAfter` of one phase, whose rules are `order`. A place that is not found is the phase's end.
@@ -71,6 +115,7 @@ fn jumps(rules: &RuleSet, phase: usize, order: &[u32], planned: &mut [Rule]) {
 struct Compiler<'a> {
     rules: Vec<&'a model::Rule>,
     names: Names,
+    entries: Names,
     removals: Vec<Bits>,
     exclusions: Vec<Exclusion>,
     persistent: Vec<(Variable, Vec<Box<str>>)>,
@@ -82,7 +127,7 @@ impl Compiler<'_> {
         for target in link.targets.iter().filter(|target| !target.excluded) {
             let mut except = Vec::new();
             for other in link.targets.iter().filter(|other| other.excluded && other.variable == target.variable) {
-                except.push(Select::of(other.variable, &other.selector, &mut self.names));
+                except.push(self.select(other.variable, &other.selector));
             }
             if target.count {
                 except.clear();
@@ -95,7 +140,7 @@ impl Compiler<'_> {
             }
             targets.push(Target {
                 variable: target.variable,
-                select: Select::of(target.variable, &target.selector, &mut self.names),
+                select: self.select(target.variable, &target.selector),
                 count: target.count,
                 except: except.into(),
             });
@@ -117,12 +162,83 @@ impl Compiler<'_> {
         }
     }
 
+    fn select(&mut self, variable: Variable, selector: &Selector) -> Select {
+        match selector {
+            Selector::All => Select::All,
+            Selector::Name(name) if variable == Variable::Tx => Select::Slot(self.names.slot(name)),
+            Selector::Name(name) => Select::Name(name.clone(), self.entries.slot(name)),
+            Selector::Regex { pattern, .. } if variable == Variable::Tx => {
+                Select::SlotRegex(pattern.clone(), Box::default())
+            }
+            Selector::Regex { pattern, .. } => Select::Regex(pattern.clone()),
+            Selector::XPath(path) => Select::XPath(path.clone()),
+            Selector::Template(template) => Select::Template(template.clone()),
+        }
+    }
+
+    fn gates(&mut self, link: &model::Link) -> Option<Box<[Gate]>> {
+        let condition = link.condition.as_ref()?;
+        let Operator::Number(number) = &condition.operator else { return None };
+        if !link.transformations.is_empty() {
+            return None;
+        }
+        let argument = match number.argument() {
+            Ok(number) => Ok(number),
+            Err(template) => Err(self.slot_of(template)?),
+        };
+        let gate = |target: &model::Target| match &target.selector {
+            Selector::Name(name) if target.variable == Variable::Tx && !target.excluded => Some(Gate {
+                slot: self.names.slot(name),
+                count: target.count,
+                comparison: number.comparison(),
+                negated: condition.negated,
+                argument,
+            }),
+            _ => None,
+        };
+        link.targets.iter().map(gate).collect()
+    }
+
+    /// The variable of `TX` that a text is, if it is just that.
+    fn slot_of(&mut self, template: &Template) -> Option<u32> {
+        match &*template.0 {
+            [Piece::Value { variable: Variable::Tx, name: Some(name) }] => Some(self.names.slot(name)),
+            _ => None,
+        }
+    }
+
+    fn text(&mut self, template: &Template) -> Text {
+        match (template.as_literal(), self.slot_of(template)) {
+            (Some(text), _) => Text::Fixed(text.as_bytes().into()),
+            (None, Some(slot)) => Text::Slot(slot),
+            (None, None) => Text::Template(template.clone()),
+        }
+    }
+
+    fn slot_change(&mut self, change: &Change) -> SlotChange {
+        let fixed = |template: &Template| template.as_literal().map(|text| leading_number(text.as_bytes()));
+        match change {
+            Change::Assign(value) => SlotChange::Assign(self.text(value)),
+            Change::Unset => SlotChange::Unset,
+            Change::Add(value) => match fixed(value) {
+                Some(number) => SlotChange::AddFixed(number),
+                None => SlotChange::Add(self.text(value)),
+            },
+            Change::Subtract(value) => match fixed(value) {
+                Some(number) => SlotChange::AddFixed(number.saturating_neg()),
+                None => SlotChange::Subtract(self.text(value)),
+            },
+        }
+    }
+
     fn step(&mut self, action: &Action) -> Step {
         match action {
             Action::SetVar { collection, name, change } => match name.as_literal() {
-                Some(name) if *collection == Variable::Tx => {
-                    Step::SetSlot { slot: self.names.assigned_slot(name), change: change.clone() }
-                }
+                Some(name) if *collection == Variable::Tx => Step::SetSlot {
+                    slot: self.names.assigned_slot(name),
+                    change: self.slot_change(change),
+                    weight: Weight::of(name.as_bytes()),
+                },
                 literal => {
                     if let Some(name) = literal {
                         self.persistent_name(*collection, name);
@@ -195,7 +311,7 @@ impl Compiler<'_> {
     }
 
     fn exclusion(&mut self, rules: Bits, target: &model::Target) -> Step {
-        let select = Select::of(target.variable, &target.selector, &mut self.names);
+        let select = self.select(target.variable, &target.selector);
         self.exclusions.push(Exclusion { rules, variable: target.variable, select });
         Step::Exclude(self.exclusions.len() - 1)
     }

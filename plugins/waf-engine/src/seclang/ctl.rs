@@ -3,10 +3,12 @@
 use crate::{
     model::{Action, AuditEngine, AuditParts, BodyProcessor, Ctl, Mode, Target, Template},
     seclang::{
-        action::{Item, Written, number, ranges},
+        action::{Item, ranges},
         line::Span,
+        patterns::Patterns,
         report::{Mistake, clip},
         target,
+        written::{Written, number},
     },
 };
 
@@ -33,7 +35,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Reads `ctl:NAME=VALUE`. A list of targets becomes one item for each.
-pub(super) fn parse(written: &Written<'_>, items: &mut Vec<Item>) -> Result<(), Mistake> {
+pub(super) fn parse(written: &Written<'_>, patterns: &Patterns, items: &mut Vec<Item>) -> Result<(), Mistake> {
     let whole = written.value()?;
     let Some((name, value)) = whole.split_once('=') else {
         return Err(whole.mistake(format!("ctl:{0} has no value: write ctl:{0}=VALUE", clip(whole.text))));
@@ -57,21 +59,21 @@ pub(super) fn parse(written: &Written<'_>, items: &mut Vec<Item>) -> Result<(), 
         "ruleremovebytag" => Ctl::RuleRemoveByTag(template(written, value)?),
         "ruleremovebymsg" => Ctl::RuleRemoveByMsg(template(written, value)?),
         "ruleremovetargetbyid" => {
-            let (rules, targets) = selected(value, "942100;ARGS:q")?;
+            let (rules, targets) = selected(value, "942100;ARGS:q", patterns)?;
             let rules = ranges(rules)?;
             let ctl = |target| Ctl::RuleRemoveTargetById { rules: rules.clone(), target };
             items.extend(targets.into_iter().map(|target| Item::Do(Action::Ctl(ctl(target)))));
             return Ok(());
         }
         "ruleremovetargetbytag" => {
-            let (tag, targets) = selected(value, "attack-sqli;ARGS:q")?;
+            let (tag, targets) = selected(value, "attack-sqli;ARGS:q", patterns)?;
             let tag: std::sync::Arc<str> = written.text(tag).as_ref().into();
             let ctl = |target| Ctl::RuleRemoveTargetByTag { tag: tag.clone(), target };
             items.extend(targets.into_iter().map(|target| Item::Do(Action::Ctl(ctl(target)))));
             return Ok(());
         }
         "ruleremovetargetbymsg" => {
-            let (message, targets) = selected(value, "SQL Injection;ARGS:q")?;
+            let (message, targets) = selected(value, "SQL Injection;ARGS:q", patterns)?;
             let message: std::sync::Arc<str> = written.text(message).as_ref().into();
             let ctl = |target| Ctl::RuleRemoveTargetByMsg { message: message.clone(), target };
             items.extend(targets.into_iter().map(|target| Item::Do(Action::Ctl(ctl(target)))));
@@ -112,7 +114,7 @@ fn unquoted(span: Span<'_>) -> Span<'_> {
 }
 
 /// Both sides of `WHICH;TARGET`.
-fn selected<'a>(value: Span<'a>, example: &str) -> Result<(Span<'a>, Vec<Target>), Mistake> {
+fn selected<'a>(value: Span<'a>, example: &str, patterns: &Patterns) -> Result<(Span<'a>, Vec<Target>), Mistake> {
     let Some((which, what)) = value.split_once(';') else {
         return Err(value
             .mistake(format!("{} names no variable: write it behind a semicolon, as in {example}", clip(value.text))));
@@ -123,7 +125,7 @@ fn selected<'a>(value: Span<'a>, example: &str) -> Result<(Span<'a>, Vec<Target>
             .mistake(format!("{} names no rule: write it before the semicolon, as in {example}", clip(value.text))));
     }
     let mut mistakes = Vec::new();
-    let targets = target::list(what, &mut mistakes);
+    let targets = target::list(what, patterns, &mut mistakes);
     if let Some(mistake) = mistakes.into_iter().next() {
         return Err(mistake);
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    model::{self, Action, Ctl, Disruptive, IdRange, Link, Location, Rule, Selector, Skip},
+    model::{self, Action, Disruptive, Link, Location, Rule},
     operator::{Making, Operator},
+    pattern::Pattern,
     seclang::{
         action::Item,
+        patterns::Patterns,
         report::{NoteKind, Problem, Report, clip, nearest},
         rule::{self, Chain, Condition, Draft, Entry},
     },
@@ -54,7 +56,7 @@ const OPERATORS: &[&str] = &[
 ];
 
 /// Makes entries of all that is left.
-pub(super) fn entries(draft: Draft, files: &dyn Files, backtrack_limit: u64, report: &mut Report) -> Vec<model::Entry> {
+pub(super) fn entries(draft: Draft, sources: &Sources<'_>, report: &mut Report) -> Vec<model::Entry> {
     let Draft { entries, defaults, .. } = draft;
     let mut out = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -63,7 +65,7 @@ pub(super) fn entries(draft: Draft, files: &dyn Files, backtrack_limit: u64, rep
             Entry::Marker(name) => out.push(model::Entry::Marker(name)),
             Entry::Chain(chain) => {
                 let default = defaults.get(&chain.phase);
-                let maker = Maker { files, backtrack_limit, id: chain.id };
+                let maker = Maker { sources, id: chain.id };
                 out.extend(maker.rule(chain, default, report).map(model::Entry::Rule));
             }
         }
@@ -71,9 +73,15 @@ pub(super) fn entries(draft: Draft, files: &dyn Files, backtrack_limit: u64, rep
     out
 }
 
+/// What operators are made of.
+pub(super) struct Sources<'a> {
+    pub files: &'a dyn Files,
+    pub backtrack_limit: u64,
+    pub patterns: &'a Patterns,
+}
+
 struct Maker<'a> {
-    files: &'a dyn Files,
-    backtrack_limit: u64,
+    sources: &'a Sources<'a>,
     id: u64,
 }
 
@@ -172,8 +180,19 @@ impl Maker<'_> {
 
     fn condition(&self, condition: Condition, location: &Location, report: &mut Report) -> Option<model::Condition> {
         let Condition { negated, name, argument, folder } = condition;
-        let making = Making { files: self.files, folder: &folder, backtrack_limit: self.backtrack_limit };
-        let operator = match Operator::new(&name, &argument, &making) {
+        let making =
+            Making { files: self.sources.files, folder: &folder, backtrack_limit: self.sources.backtrack_limit };
+        if self.sources.patterns.is_full() {
+            // That was said already.
+            return None;
+        }
+        let made = Operator::new(&name, &argument, &making).and_then(|operator| {
+            if let Some(pattern) = pattern(&operator) {
+                self.sources.patterns.take(pattern)?;
+            }
+            Ok(operator)
+        });
+        let operator = match made {
             Ok(operator) => operator,
             Err(why) => {
                 let is_known = OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(&name));
@@ -187,10 +206,22 @@ impl Maker<'_> {
                 return None;
             }
         };
+        if let Some(why) = pattern(&operator).and_then(Pattern::backtracks) {
+            let text = format!("the pattern of rule {} runs on the backtracking engine: {why}", self.id);
+            report.note(location, NoteKind::Backtracks, text);
+        }
         if let Some(why) = operator.note() {
             report.note(location, NoteKind::NeverMatches, format!("@{name} of rule {}: {why}", self.id));
         }
         Some(model::Condition { negated, operator, name: (*name).into(), argument: (*argument).into() })
+    }
+}
+
+/// The pattern of an operator, where it has one that is known when loading.
+fn pattern(operator: &Operator) -> Option<&Pattern> {
+    match operator {
+        Operator::Regex(regex) => regex.pattern(),
+        _ => None,
     }
 }
 
@@ -241,106 +272,5 @@ fn metadata(rule: &mut Rule, item: &Item) {
         Item::Maturity(maturity) => rule.maturity = Some(*maturity),
         Item::Accuracy(accuracy) => rule.accuracy = Some(*accuracy),
         _ => {}
-    }
-}
-
-/// Remarks about what refers to rules and markers that are not there.
-pub(super) fn check_references(entries: &[model::Entry], report: &mut Report) {
-    let mut ids = std::collections::BTreeSet::new();
-    let mut markers = std::collections::HashSet::new();
-    let mut tags = std::collections::HashSet::new();
-    for entry in entries {
-        match entry {
-            model::Entry::Marker(name) => {
-                markers.insert(&**name);
-            }
-            model::Entry::Rule(rule) => {
-                ids.insert(rule.id);
-                tags.extend(rule.tags.iter().filter_map(|tag| tag.as_literal()));
-            }
-        }
-    }
-    let missing = |ranges: &[IdRange]| {
-        let missing = ranges.iter().find(|range| ids.range(range.first..=range.last).next().is_none())?;
-        Some(match missing.first == missing.last {
-            true => format!("there is no rule {}", missing.first),
-            false => format!("there is no rule from {} to {}", missing.first, missing.last),
-        })
-    };
-    let untagged = |tag: &str| (!tags.contains(tag)).then(|| format!("no rule has the tag {}", clip(tag)));
-    for entry in entries {
-        let model::Entry::Rule(rule) = entry else { continue };
-        if let Some(Skip::After(name)) = &rule.skip
-            && !markers.contains(&**name)
-            && !name.parse().is_ok_and(|id| ids.contains(&id))
-            && let Some(head) = rule.links.first()
-        {
-            let text = format!(
-                "rule {}: there is no marker or rule {name} to skip to: the rest of its phase is skipped",
-                rule.id
-            );
-            report.note(&head.location, NoteKind::Suspicious, text);
-        }
-        for link in &rule.links {
-            for action in &link.actions {
-                let Action::Ctl(ctl) = action else { continue };
-                let missing = match ctl {
-                    Ctl::RuleRemoveById(rules) | Ctl::RuleRemoveTargetById { rules, .. } => missing(rules),
-                    Ctl::RuleRemoveTargetByTag { tag, .. } => untagged(tag),
-                    Ctl::RuleRemoveByTag(tag) => tag.as_literal().and_then(untagged),
-                    _ => None,
-                };
-                if let Some(why) = missing {
-                    let text = format!("an exclusion of rule {} removes nothing: {why}", rule.id);
-                    report.note(&link.location, NoteKind::NothingChanged, text);
-                }
-            }
-        }
-    }
-}
-
-/// Complains where a rule has the id of a generated one.
-pub(super) fn check_ids(entries: &[model::Entry], generated: usize, report: &mut Report) {
-    let (generated, written) = entries.split_at(generated.min(entries.len()));
-    let id = |entry: &model::Entry| match entry {
-        model::Entry::Rule(rule) => Some(rule.id),
-        model::Entry::Marker(_) => None,
-    };
-    let taken: std::collections::HashSet<u64> = generated.iter().filter_map(id).collect();
-    for entry in written {
-        let model::Entry::Rule(rule) = entry else { continue };
-        if taken.contains(&rule.id)
-            && let Some(head) = rule.links.first()
-        {
-            report.at(
-                &head.location,
-                &rule.id.to_string(),
-                format!("the id {} is taken by the exceptions of a route: write another", rule.id),
-            );
-        }
-    }
-}
-
-/// Remarks about patterns on the backtracking engine, and why.
-pub(super) fn check_backtracking(entries: &[model::Entry], report: &mut Report) {
-    for entry in entries {
-        let model::Entry::Rule(rule) = entry else { continue };
-        for link in &rule.links {
-            for target in &link.targets {
-                if let Selector::Regex { source, pattern } = &target.selector
-                    && let Some(why) = pattern.backtracks()
-                {
-                    report.note(
-                        &link.location,
-                        NoteKind::Backtracks,
-                        format!(
-                            "the selector /{}/ of rule {} runs on the backtracking engine: {why}",
-                            clip(source),
-                            rule.id
-                        ),
-                    );
-                }
-            }
-        }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     seclang::{
         action::{self, Item},
         line::Line,
+        patterns::Patterns,
         report::{Mistake, NoteKind, Report, clip},
         target,
         word::{Word, Words},
@@ -93,6 +94,7 @@ pub(super) struct Place<'a> {
     pub line: &'a Line,
     pub location: Location,
     pub folder: &'a Arc<str>,
+    pub patterns: &'a Patterns,
 }
 
 /// Everything that was read.
@@ -252,7 +254,7 @@ impl Draft {
     /// `SecDefaultAction`.
     pub fn default_action(&mut self, word: Word<'_>, place: &Place<'_>) -> Result<(), Vec<Mistake>> {
         let mut mistakes = Vec::new();
-        let mut items = action::list(word, &mut mistakes);
+        let mut items = action::list(word, place.patterns, &mut mistakes);
         let (mut phase, mut disruptive) = (None, None);
         for item in &items {
             let unfit = match item {
@@ -321,7 +323,7 @@ fn link(
             ));
             return None;
         };
-        link.targets = target::list(variables.span, mistakes);
+        link.targets = target::list(variables.span, place.patterns, mistakes);
         link.condition = condition(operator, place, mistakes);
     }
     if !words.is_empty() {
@@ -331,7 +333,7 @@ fn link(
             let text = "the actions have no closing \": what stands up to the end of the line was taken for them";
             report.note(&place.location, NoteKind::Suspicious, text);
         }
-        link.items = action::list(actions, mistakes);
+        link.items = action::list(actions, place.patterns, mistakes);
     } else if !has_condition {
         mistakes.push(Mistake::whole("a SecAction has actions: SecAction \"id:1,phase:1,pass,...\""));
     }

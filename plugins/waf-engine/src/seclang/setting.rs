@@ -6,11 +6,11 @@ use crate::{
     model::{LimitAction, Settings},
     pattern::{Options, Pattern},
     seclang::{
-        action::number,
         ctl::{audit_engine, bytes, mode, parts, switch},
         line::Span,
         report::{Mistake, clip},
         word::Word,
+        written::number,
     },
 };
 

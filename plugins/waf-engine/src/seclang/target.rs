@@ -1,23 +1,20 @@
 //! What a rule looks at: `ARGS|!ARGS:/^x/|&REQUEST_HEADERS:Host`.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use crate::{
     model::{Selector, Target, Template, Variable},
-    pattern::{Options, Pattern},
     seclang::{
         line::Span,
+        patterns::Patterns,
         report::{Mistake, clip},
         word::{closing, unescape},
         xpath,
     },
 };
 
-/// Steps of a search with the pattern of a selector. `SecPcreMatchLimit` may come later in the files than the selector.
-const BACKTRACK_LIMIT: u64 = 100_000;
-
 /// Reads a list of targets, separated by `|` or `,`. Mistakes are collected; what is right is returned.
-pub(super) fn list(span: Span<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Target> {
+pub(super) fn list(span: Span<'_>, patterns: &Patterns, mistakes: &mut Vec<Mistake>) -> Vec<Target> {
     let mut targets = Vec::new();
     let mut rest = span.trim();
     if rest.text.is_empty() {
@@ -26,7 +23,7 @@ pub(super) fn list(span: Span<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Target> {
     }
     let last = last_slash(span);
     loop {
-        match one(rest, last) {
+        match one(rest, last, patterns) {
             Ok((target, after)) => {
                 targets.push(target);
                 rest = after.trim();
@@ -50,7 +47,7 @@ pub(super) fn list(span: Span<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Target> {
 }
 
 /// Reads the target at the beginning, and gives what follows it.
-fn one(span: Span<'_>, last_slash: Option<usize>) -> Result<(Target, Span<'_>), Mistake> {
+fn one<'a>(span: Span<'a>, last_slash: Option<usize>, patterns: &Patterns) -> Result<(Target, Span<'a>), Mistake> {
     let (mut excluded, mut count) = (false, false);
     let mut rest = span;
     match rest.text.as_bytes().first() {
@@ -81,7 +78,7 @@ fn one(span: Span<'_>, last_slash: Option<usize>) -> Result<(Target, Span<'_>), 
     }
     let (raw, quoted, after) = extent(rest.from(1), variable, last_slash)?;
     let text = if quoted { unescape(raw.text, '\'') } else { Cow::Borrowed(raw.text) };
-    let selector = selector(variable, &text).map_err(|why| raw.mistake(why))?;
+    let selector = selector(variable, &text, patterns).map_err(|why| raw.mistake(why))?;
     Ok((Target { variable, selector, count, excluded }, after))
 }
 
@@ -129,7 +126,7 @@ fn ends_of_patterns(text: &str) -> impl Iterator<Item = usize> {
 }
 
 /// What stands behind the colon.
-fn selector(variable: Variable, text: &str) -> Result<Selector, String> {
+fn selector(variable: Variable, text: &str, patterns: &Patterns) -> Result<Selector, String> {
     if text.is_empty() {
         return Err(
             "after the colon comes the name of an entry: write it, or leave the colon away for all entries".into()
@@ -139,10 +136,10 @@ fn selector(variable: Variable, text: &str) -> Result<Selector, String> {
         return xpath::parse(text).map(Selector::XPath);
     }
     if let Some(source) = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
-        let options = Options { ignore_case: true, backtrack_limit: BACKTRACK_LIMIT };
-        let pattern = Pattern::new(source.as_bytes(), options)
+        let pattern = patterns
+            .get(source)
             .map_err(|why| format!("the pattern {} of the selector cannot be used: {why}", clip(text)))?;
-        return Ok(Selector::Regex { source: source.into(), pattern: Arc::new(pattern) });
+        return Ok(Selector::Regex { source: source.into(), pattern });
     }
     let template = Template::parse(text)?;
     if template.as_literal().is_none() {
@@ -155,7 +152,6 @@ fn selector(variable: Variable, text: &str) -> Result<Selector, String> {
 fn unknown(name: Span<'_>) -> Mistake {
     let upper = name.text.to_ascii_uppercase();
     let why = match upper.as_str() {
-        "FILES_TMPNAMES" => "uploaded files are never put on a disk: look at FILES_TMP_CONTENT instead",
         "STREAM_INPUT_BODY" | "STREAM_OUTPUT_BODY" => {
             "bodies are not rewritten as streams: look at REQUEST_BODY or RESPONSE_BODY instead"
         }
@@ -182,9 +178,9 @@ fn unknown(name: Span<'_>) -> Mistake {
 pub(super) fn is_collection(variable: Variable) -> bool {
     use Variable::{
         Args, ArgsGet, ArgsGetNames, ArgsNames, ArgsPost, ArgsPostNames, Env, Files, FilesNames, FilesSizes,
-        FilesTmpContent, Geo, Global, Ip, MatchedVars, MatchedVarsNames, MultipartFilename, MultipartName,
-        MultipartPartHeaders, RequestCookies, RequestCookiesNames, RequestHeaders, RequestHeadersNames, Resource,
-        ResponseHeaders, ResponseHeadersNames, Rule, Session, Tx, User, Xml,
+        FilesTmpContent, FilesTmpnames, Geo, Global, Ip, MatchedVars, MatchedVarsNames, MultipartFilename,
+        MultipartName, MultipartPartHeaders, RequestCookies, RequestCookiesNames, RequestHeaders, RequestHeadersNames,
+        Resource, ResponseHeaders, ResponseHeadersNames, Rule, Session, Tx, User, Xml,
     };
     matches!(
         variable,
@@ -198,6 +194,7 @@ pub(super) fn is_collection(variable: Variable) -> bool {
             | FilesNames
             | FilesSizes
             | FilesTmpContent
+            | FilesTmpnames
             | Geo
             | Global
             | Ip
@@ -224,18 +221,23 @@ pub(super) fn is_collection(variable: Variable) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::XPath;
+    use std::sync::Arc;
+
+    use crate::{
+        model::XPath,
+        pattern::{Options, Pattern},
+    };
 
     fn targets(text: &str) -> Vec<Target> {
         let mut mistakes = Vec::new();
-        let targets = list(Span { text, at: 0 }, &mut mistakes);
+        let targets = list(Span { text, at: 0 }, &Patterns::default(), &mut mistakes);
         assert!(mistakes.is_empty(), "{text}: {mistakes:?}");
         targets
     }
 
     fn refused(text: &str) -> Mistake {
         let mut mistakes = Vec::new();
-        list(Span { text, at: 0 }, &mut mistakes);
+        list(Span { text, at: 0 }, &Patterns::default(), &mut mistakes);
         assert_eq!(mistakes.len(), 1, "{text}: {mistakes:?}");
         mistakes.remove(0)
     }
@@ -300,7 +302,7 @@ mod tests {
             ("", "no variable"),
             ("|ARGS", "expected the name"),
             ("ARGS FILES", "expected |"),
-            ("FILES_TMPNAMES", "FILES_TMP_CONTENT"),
+            ("WEBSERVER_ERROR_LOG", "no web server"),
             ("ARGS:'x", "closing '"),
             ("XML:/a[3]", "XPath"),
         ] {

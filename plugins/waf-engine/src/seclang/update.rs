@@ -8,9 +8,10 @@ use crate::{
         action::{self, Item, ranges},
         directive,
         report::{Mistake, NoteKind, Report, clip},
-        rule::{Chain, Draft, Entry},
+        rule::{Chain, Draft, Entry, Place},
         target,
         word::Word,
+        written::number,
     },
 };
 
@@ -64,12 +65,12 @@ pub(super) fn parse(
     kind: directive::Update,
     name: &str,
     words: &[Word<'_>],
-    location: &Location,
+    place: &Place<'_>,
 ) -> Result<Update, Vec<Mistake>> {
     use directive::Update as Kind;
     let update = |which, link, what| {
         let text = words.iter().map(|word| word.span.text).collect::<Vec<_>>().join(" ");
-        Update { location: location.clone(), text: format!("{name} {}", clip(&text)), which, link, what }
+        Update { location: place.location.clone(), text: format!("{name} {}", clip(&text)), which, link, what }
     };
     let Some(first) = words.first() else {
         return Err(vec![Mistake::whole(format!("{name} does not say which rules: write their id, tag or message"))]);
@@ -101,7 +102,7 @@ pub(super) fn parse(
                 ]);
             };
             let mut mistakes = Vec::new();
-            let targets = target::list(second.span, &mut mistakes);
+            let targets = target::list(second.span, place.patterns, &mut mistakes);
             if mistakes.is_empty() { Ok(update(which, link, What::Targets(targets))) } else { Err(mistakes) }
         }
         Kind::ActionById => {
@@ -113,7 +114,7 @@ pub(super) fn parse(
                 ]);
             };
             let mut mistakes = Vec::new();
-            let items = action::list(*second, &mut mistakes);
+            let items = action::list(*second, place.patterns, &mut mistakes);
             for item in &items {
                 let fixed = match item {
                     Item::Id(_) => "id",
@@ -138,7 +139,7 @@ fn one_more(words: &[Word<'_>], most: usize, name: &str) -> Result<(), Vec<Mista
 /// Ids, or one id with the number of a chained rule: `12345:1`.
 fn by_id(word: &Word<'_>) -> Result<(Which, usize), Mistake> {
     if let Some((id, link)) = word.span.split_once(':') {
-        let number = action::number(link.text).and_then(|number| usize::try_from(number).ok());
+        let number = number(link.text).and_then(|number| usize::try_from(number).ok());
         let Some(number) = number else {
             return Err(link.mistake(format!(
                 "{} is not the number of a chained rule: write 1 for the first behind the head",

@@ -3,9 +3,10 @@
 use crate::{
     model::{Action, Change, Template, Variable},
     seclang::{
-        action::{Item, Written},
+        action::Item,
         line::Span,
         report::{Mistake, clip},
+        written::Written,
     },
 };
 

@@ -2,12 +2,13 @@
 
 use crate::{
     model::{Action, AuditParts, Change, Ctl, Sanitise, Template, Variable},
-    plan::{Plan, Step},
+    operator::leading_number as number,
+    plan::{Plan, SlotChange, Step, Text, Weight},
     transaction::{
         Cx, Mask, Transaction,
         fill::processor_name,
         persistent::{self, Opened},
-        store::number,
+        variables::Name,
     },
 };
 
@@ -20,7 +21,7 @@ impl Transaction {
 
     fn step(&mut self, cx: &Cx<'_>, step: &Step) {
         match step {
-            Step::SetSlot { slot, change } => self.set_slot(cx, *slot, change),
+            Step::SetSlot { slot, change, weight } => self.set_slot(cx, *slot, change, *weight),
             Step::Remove(at) => self.removed.add(&cx.engine.plan.removals[*at]),
             Step::Exclude(at) => {
                 if !self.exclusions.contains(at) {
@@ -32,28 +33,42 @@ impl Transaction {
         }
     }
 
-    fn set_slot(&mut self, cx: &Cx<'_>, slot: u32, change: &Change) {
+    fn set_slot(&mut self, cx: &Cx<'_>, slot: u32, change: &SlotChange, weight: Weight) {
         let delta = match change {
-            Change::Assign(value) => {
-                let value = self.expand(cx, value).into_owned();
-                return self.tx.set_slot(slot, &value);
+            SlotChange::Assign(Text::Fixed(text)) => return self.tx.set_slot(slot, text),
+            SlotChange::Assign(Text::Slot(other)) => return self.tx.copy_slot(slot, *other),
+            SlotChange::Assign(Text::Template(template)) => {
+                let mut text = std::mem::take(&mut self.text);
+                text.clear();
+                self.write(cx, template, &mut text);
+                self.tx.set_slot(slot, &text);
+                self.text = text;
+                return;
             }
-            Change::Unset => return self.tx.unset_slot(slot),
-            Change::Add(value) => number(&self.expand(cx, value)),
-            Change::Subtract(value) => number(&self.expand(cx, value)).saturating_neg(),
+            SlotChange::Unset => return self.tx.unset_slot(slot),
+            SlotChange::AddFixed(number) => *number,
+            SlotChange::Add(text) => self.number_of(cx, text),
+            SlotChange::Subtract(text) => self.number_of(cx, text).saturating_neg(),
         };
         let sum = self.tx.number(slot).unwrap_or(0).saturating_add(delta);
-        self.tx.set_slot(slot, sum.to_string().as_bytes());
-        self.weigh(cx.engine.plan.names.shown(slot).as_bytes(), delta);
+        self.tx.set_number(slot, sum);
+        self.weigh(weight, delta);
+    }
+
+    fn number_of(&self, cx: &Cx<'_>, text: &Text) -> i64 {
+        match text {
+            Text::Fixed(text) => number(text),
+            Text::Slot(slot) => self.tx.number(*slot).unwrap_or(0),
+            Text::Template(template) => number(&self.expand(cx, template)),
+        }
     }
 
     /// Adds to what the rule at hand weighs.
-    fn weigh(&mut self, name: &[u8], delta: i64) {
-        let name = name.to_ascii_lowercase();
-        if name.windows(ANOMALY.len()).any(|window| window == ANOMALY) {
-            self.anomaly_score = self.anomaly_score.saturating_add(delta);
-        } else if name.ends_with(b"_score") {
-            self.score = self.score.saturating_add(delta);
+    fn weigh(&mut self, weight: Weight, delta: i64) {
+        match weight {
+            Weight::Anomaly => self.anomaly_score = self.anomaly_score.saturating_add(delta),
+            Weight::Score => self.score = self.score.saturating_add(delta),
+            Weight::Nothing => {}
         }
     }
 
@@ -64,8 +79,11 @@ impl Transaction {
     fn act(&mut self, cx: &Cx<'_>, action: &Action) {
         match action {
             Action::SetVar { collection: Variable::Tx, name, change } => {
-                let name = self.name(cx, name);
-                self.set_named(cx, &name, change);
+                let mut text = std::mem::take(&mut self.text);
+                text.clear();
+                self.write(cx, name, &mut text);
+                self.set_named(cx, &text, change);
+                self.text = text;
             }
             Action::SetVar { collection, name, change } => {
                 let name = self.name(cx, name).to_ascii_lowercase();
@@ -99,7 +117,7 @@ impl Transaction {
                 self.env.set(None, name.as_bytes(), &value);
             }
             Action::Ctl(ctl) => self.control(cx, ctl),
-            Action::Sanitise(sanitise) => self.sanitise(sanitise),
+            Action::Sanitise(sanitise) => self.sanitise(cx, sanitise),
         }
     }
 
@@ -107,8 +125,12 @@ impl Transaction {
         let names = Some(&cx.engine.plan.names);
         let delta = match change {
             Change::Assign(value) => {
-                let value = self.expand(cx, value).into_owned();
-                return self.tx.set(names, name, &value);
+                let mut text = std::mem::take(&mut self.value);
+                text.clear();
+                self.write(cx, value, &mut text);
+                self.tx.set(names, name, &text);
+                self.value = text;
+                return;
             }
             Change::Unset => return self.tx.unset(names, name),
             Change::Add(value) => number(&self.expand(cx, value)),
@@ -116,7 +138,7 @@ impl Transaction {
         };
         let sum = self.tx.get(names, &name.to_ascii_lowercase()).map_or(0, number).saturating_add(delta);
         self.tx.set(names, name, sum.to_string().as_bytes());
-        self.weigh(name, delta);
+        self.weigh(Weight::of(name), delta);
     }
 
     fn set_persistent(&mut self, cx: &Cx<'_>, collection: Variable, name: &[u8], change: &Change) {
@@ -184,14 +206,14 @@ impl Transaction {
         }
     }
 
-    fn sanitise(&mut self, sanitise: &Sanitise) {
+    fn sanitise(&mut self, cx: &Cx<'_>, sanitise: &Sanitise) {
         let mask = match sanitise {
             Sanitise::Argument(name) => Mask::Argument(name.as_bytes().to_vec()),
             Sanitise::RequestHeader(name) => Mask::RequestHeader(name.as_bytes().to_vec()),
             Sanitise::ResponseHeader(name) => Mask::ResponseHeader(name.as_bytes().to_vec()),
             Sanitise::Matched | Sanitise::MatchedBytes { .. } => {
-                let Some(item) = self.matched_item else { return };
-                let name = item.name.map(|name| self.arena.bytes(name).to_vec());
+                let Some((item, _)) = self.matched_last else { return };
+                let name = (!matches!(item.name, Name::None)).then(|| self.name_of(cx, &item).to_vec());
                 match (item.variable, name) {
                     (Variable::RequestBody | Variable::Xml, _) => Mask::Body,
                     (_, None) => return,
@@ -214,5 +236,3 @@ impl Transaction {
 
 /// At most so many things are masked in the audit log by themselves.
 const MOST_MASKS: usize = 1000;
-
-const ANOMALY: &[u8] = b"anomaly_score";

@@ -114,7 +114,8 @@ impl Arena {
     }
 
     pub fn bytes(&self, span: Span) -> &[u8] {
-        &self.bytes[span.start as usize..][..span.len as usize]
+        // What was forgotten is empty.
+        self.bytes.get(span.start as usize..span.start as usize + span.len as usize).unwrap_or_default()
     }
 
     pub fn get(&self, node: NodeId) -> &[u8] {
@@ -157,6 +158,12 @@ impl Arena {
         &self.allowed[at..]
     }
 
+    /// Whether it is known that a rule's operator cannot match a value.
+    pub fn is_ruled_out(&self, node: NodeId, rule: usize) -> bool {
+        let known = self.nodes[node.index()].allowed;
+        known != UNKNOWN && self.allowed[known as usize + rule / 64] & 1 << (rule % 64) == 0
+    }
+
     /// What a transformation makes of a value: the same value, where it changes nothing.
     pub fn transform(&mut self, node: NodeId, transformation: Transformation, map: Option<&UnicodeMap>) -> NodeId {
         let mut edge = self.nodes[node.index()].first_edge;
@@ -172,6 +179,10 @@ impl Arena {
             return node;
         }
         let to = self.transform_anew(node, transformation, map);
+        if to != node && matches!(transformation, Transformation::Lowercase | Transformation::Uppercase) {
+            // The prefilter does not regard case.
+            self.nodes[to.index()].allowed = self.nodes[node.index()].allowed;
+        }
         self.edges.push(Edge { from: node, transformation, to, next: self.nodes[node.index()].first_edge });
         self.nodes[node.index()].first_edge = self.edges.len() as u32 - 1;
         to
@@ -201,7 +212,7 @@ impl Arena {
 
     /// Whether these bytes came after the mark.
     pub fn is_after(&self, span: Span, mark: Mark) -> bool {
-        span.len > 0 && span.start as usize >= mark.bytes
+        span.start as usize >= mark.bytes
     }
 
     /// Forgets everything since the mark.

@@ -3,7 +3,7 @@
 use crate::{
     model::Phase,
     plan::candidates::Class,
-    transaction::{Cx, Transaction, arena::NodeId, variables::Source, variables::source},
+    transaction::{Cx, Transaction, arena::NodeId, fill::UNNAMED, variables::Source, variables::source},
 };
 
 impl Transaction {
@@ -37,9 +37,10 @@ impl Transaction {
             for list in lists {
                 for at in 0..self.lists[*list as usize].len() {
                     let entry = self.lists[*list as usize][at];
-                    self.lower.clear();
-                    self.lower.extend(self.arena.get(entry.name).iter().map(u8::to_ascii_lowercase));
-                    if let Some(class) = by_name.get(self.lower.as_slice()) {
+                    if entry.number == UNNAMED {
+                        continue;
+                    }
+                    if let Some(class) = by_name.get(&entry.number) {
                         self.find_for_value(cx, class, if names { entry.name } else { entry.value });
                     }
                 }
@@ -65,9 +66,12 @@ impl Transaction {
         let allowed = self.arena.allowed(node, words, |value, present, out| prefilter.scan(value, present, out));
         self.visit.add_common(&class.rules, allowed);
         let present = self.arena.present(node);
+        if !class.triggers.meets(&present) && !class.makes_something {
+            return;
+        }
         let map = cx.engine.settings().unicode_map.as_deref();
         for view in &class.views {
-            if !view.triggers.meets(&present) && !view.makes_something {
+            if !view.concerns(&present) {
                 continue;
             }
             let mark = self.arena.mark();

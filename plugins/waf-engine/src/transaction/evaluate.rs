@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::{
     model::{self, AllowScope, Disruptive, Mode, Phase, Template},
-    plan,
+    plan::{self, Gate},
     transaction::{
         Cost, Cx, Decision, Intervention, Look, Match, Transaction,
         arena::{Mark, NodeId},
-        variables::Item,
+        variables::{Item, Name},
     },
 };
 
@@ -32,10 +32,11 @@ impl Transaction {
         }
         let began = self.clock(cx);
         // Who watches wants to see every question, also those whose answer is known beforehand.
-        if cx.engine.plain || self.looks.is_some() {
-            self.visit.copy(&cx.engine.plan.phases[phase as usize - 1]);
-        } else {
+        let quick = !cx.engine.plain && self.looks.is_none();
+        if quick {
             self.find_candidates(cx, phase);
+        } else {
+            self.visit.copy(&cx.engine.plan.phases[phase as usize - 1]);
         }
         self.charge(cx, None, began, false);
         let mut next = 0;
@@ -45,7 +46,7 @@ impl Transaction {
                 continue;
             }
             let began = self.clock(cx);
-            let held = self.run_rule(cx, index);
+            let held = if quick { self.run_quick(cx, index) } else { self.run_rule(cx, index) };
             self.charge(cx, Some(index), began, held);
             if !held {
                 continue;
@@ -83,36 +84,83 @@ impl Transaction {
         cost.nanoseconds += cx.world.now().saturating_sub(began);
     }
 
+    /// As [`run_rule`](Self::run_rule), without what a gate makes needless.
+    fn run_quick(&mut self, cx: &Cx<'_>, index: usize) -> bool {
+        let planned = &cx.engine.plan.rules[index];
+        if planned.gates.is_empty() {
+            return self.run_rule(cx, index);
+        }
+        if !planned.gates.iter().any(|gate| self.is_open(gate)) {
+            return false;
+        }
+        if !planned.simple || self.excluding.contains(index) {
+            return self.run_rule(cx, index);
+        }
+        self.begin_rule(index);
+        for gate in &planned.gates {
+            if self.is_open(gate) {
+                self.matched_last = None;
+                self.matched_kept.clear();
+                self.matched_kept_slot = Some(gate.slot);
+                match (gate.count, self.tx.slot(gate.slot)) {
+                    (true, value) => self.matched_kept.push(if value.is_some() { b'1' } else { b'0' }),
+                    (false, value) => self.matched_kept.extend_from_slice(value.unwrap_or_default()),
+                }
+                self.steps(cx, &planned.links[0].each);
+            }
+        }
+        self.complete(cx, cx.engine.rule(index), planned);
+        true
+    }
+
+    /// Whether the first link matches, by a look at `TX` alone.
+    fn is_open(&self, gate: &Gate) -> bool {
+        let value = match (gate.count, self.tx.number(gate.slot)) {
+            (true, there) => i64::from(there.is_some()),
+            (false, Some(number)) => number,
+            (false, None) => return false,
+        };
+        let argument = gate.argument.unwrap_or_else(|slot| self.tx.number(slot).unwrap_or(0));
+        gate.comparison.holds(value, argument) != gate.negated
+    }
+
+    fn begin_rule(&mut self, index: usize) {
+        self.rule = Some(index);
+        self.matched.clear();
+        self.score = 0;
+        self.anomaly_score = 0;
+    }
+
     /// One rule with all its links. Whether all matched.
     fn run_rule(&mut self, cx: &Cx<'_>, index: usize) -> bool {
         let mark = self.arena.mark();
         self.has_transient = false;
         self.has_pinned = false;
-        self.rule = Some(index);
-        self.matched.clear();
-        self.score = 0;
-        self.anomaly_score = 0;
+        self.begin_rule(index);
         let rule = cx.engine.rule(index);
         let planned = &cx.engine.plan.rules[index];
         let held = (0..rule.links.len()).all(|at| self.run_link(cx, index, at, &rule.links[at], &planned.links[at]));
         if held {
             self.complete(cx, rule, planned);
         }
-        self.forget(mark);
+        self.forget(cx, mark);
         held
     }
 
     /// Lets go of what only the last rule needed.
-    fn forget(&mut self, mark: Mark) {
+    fn forget(&mut self, cx: &Cx<'_>, mark: Mark) {
         if self.has_pinned || !(self.has_transient || self.arena.over_budget()) {
             return;
         }
-        if let Some(span) = self.matched_last
-            && self.arena.is_after(span, mark)
-        {
-            self.matched_kept.clear();
-            self.matched_kept.extend_from_slice(self.arena.bytes(span));
-            self.matched_last = None;
+        if let Some((item, span)) = self.matched_last {
+            let named_after = matches!(item.name, Name::Text(name) if self.arena.is_after(name, mark));
+            if named_after || self.arena.is_after(span, mark) {
+                self.matched_kept.clear();
+                self.matched_kept.extend_from_slice(self.arena.bytes(span));
+                self.matched_kept_name = self.shown_name(cx, &item);
+                self.matched_kept_slot = None;
+                self.matched_last = None;
+            }
         }
         self.matched.clear();
         self.arena.truncate(mark);
@@ -124,6 +172,8 @@ impl Transaction {
             return true;
         };
         let excluding = self.excluding.contains(index);
+        let filtered =
+            at == 0 && !cx.engine.plain && self.looks.is_none() && cx.engine.plan.candidates.filtered.contains(index);
         let mut items = std::mem::take(&mut self.items);
         let mut held = false;
         for target in &planned.targets {
@@ -135,7 +185,7 @@ impl Transaction {
                 {
                     continue;
                 }
-                held |= self.judge_item(cx, Place { at, link, condition, planned }, item);
+                held |= self.judge_item(cx, Place { at, link, condition, planned, filtered }, item);
             }
         }
         self.items = items;
@@ -182,12 +232,14 @@ impl Transaction {
 
     fn judge(&mut self, cx: &Cx<'_>, place: Place<'_>, item: &Item, node: NodeId) -> bool {
         let condition = place.condition;
+        if place.filtered && self.rule.is_some_and(|rule| self.arena.is_ruled_out(node, rule)) {
+            return false;
+        }
         let mut found = std::mem::take(&mut self.found);
         found.text = None;
         found.groups.0.clear();
         let outcome = {
-            let mut expand =
-                |template: &Template| -> Cow<'_, [u8]> { Cow::Owned(self.expand(cx, template).into_owned()) };
+            let mut expand = |template: &Template| Cow::Owned(self.expand(cx, template).into_owned());
             condition.operator.judge(self.arena.get(node), &mut expand, &mut found)
         };
         let found_it = match outcome {
@@ -212,7 +264,7 @@ impl Transaction {
                 matched: held,
             };
             looks.push(look);
-            let shown = self.shown_name(item);
+            let shown = self.shown_name(cx, item);
             if let Some(look) = self.looks.as_mut().and_then(|looks| looks.last_mut()) {
                 look.variable = shown;
             }
@@ -221,12 +273,9 @@ impl Transaction {
             if place.link.capture && found_it {
                 self.capture(node, &found, place.planned.clears_captures);
             }
-            self.matched_name = self.shown_name(item);
-            let name = self.arena.text(&self.matched_name);
             let span = self.arena.span(node);
-            self.matched.push((name, span));
-            self.matched_last = Some(span);
-            self.matched_item = Some(*item);
+            self.matched.push((*item, span));
+            self.matched_last = Some((*item, span));
             self.steps(cx, &place.planned.each);
         }
         self.found = found;
@@ -316,8 +365,8 @@ impl Transaction {
             told.message = text(rule.message.as_ref());
             told.data = text(rule.links.iter().find_map(|link| link.log_data.as_ref()));
             told.tags = rule.tags.iter().map(|tag| text(Some(tag))).collect();
-            if !self.matched.is_empty() {
-                told.variable.clone_from(&self.matched_name);
+            if let Some((item, _)) = self.matched.last() {
+                told.variable = self.shown_name(cx, item);
                 let value = self.matched_var();
                 told.value = value[..value.len().min(MOST_VALUE)].to_vec();
             }
@@ -334,4 +383,6 @@ struct Place<'a> {
     link: &'a model::Link,
     condition: &'a model::Condition,
     planned: &'a plan::Link,
+    /// The prefilter may know that the operator cannot match.
+    filtered: bool,
 }

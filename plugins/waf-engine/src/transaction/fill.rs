@@ -38,7 +38,12 @@ pub(super) const LISTS: usize = List::MultipartPartHeaders as usize + 1;
 pub(super) struct Entry {
     pub name: NodeId,
     pub value: NodeId,
+    /// Of the name among those that rules ask for.
+    pub number: u32,
 }
+
+/// The number of a name that no rule asks for.
+pub(super) const UNNAMED: u32 = u32::MAX;
 
 impl Transaction {
     fn set(&mut self, variable: Variable, span: Span) {
@@ -53,9 +58,12 @@ impl Transaction {
         self.set_text(variable, if flag { b"1" } else { b"0" });
     }
 
-    fn push(&mut self, list: List, name: Span, value: Span) {
+    fn push(&mut self, cx: &Cx<'_>, list: List, name: Span, value: Span) {
+        self.lower.clear();
+        self.lower.extend(self.arena.bytes(name).iter().map(u8::to_ascii_lowercase));
+        let number = cx.engine.plan.entries.find(&self.lower).unwrap_or(UNNAMED);
         let (name, value) = (self.arena.node(name), self.arena.node(value));
-        self.lists[list as usize].push(Entry { name, value });
+        self.lists[list as usize].push(Entry { name, value, number });
     }
 
     /// Everything that is known with the head of the request.
@@ -88,7 +96,7 @@ impl Transaction {
         let (more, invalid) = form::read(input, settings.argument_separator, limit, &mut made, &mut pairs);
         for pair in &pairs {
             let (name, value) = (self.keep(pair.name, query, &made), self.keep(pair.value, query, &made));
-            self.push(List::ArgsGet, name, value);
+            self.push(cx, List::ArgsGet, name, value);
         }
         self.arguments_dropped = more;
         self.set_flag(Variable::UrlencodedError, invalid);
@@ -96,14 +104,14 @@ impl Transaction {
         for (name, value) in head.fields {
             let name_at = self.arena.text(name);
             let value_at = self.arena.text(value);
-            self.push(List::RequestHeaders, name_at, value_at);
+            self.push(cx, List::RequestHeaders, name_at, value_at);
             if name.eq_ignore_ascii_case(b"cookie") {
                 pairs.clear();
                 let room = MOST_COOKIES.saturating_sub(self.lists[List::RequestCookies as usize].len());
                 cookies::read(value, settings.cookie_separator, room, &mut pairs);
                 for pair in &pairs {
                     let (name, value) = (self.keep(pair.name, value_at, &made), self.keep(pair.value, value_at, &made));
-                    self.push(List::RequestCookies, name, value);
+                    self.push(cx, List::RequestCookies, name, value);
                 }
             } else if name.eq_ignore_ascii_case(b"content-type") {
                 self.content_type = value_at;
@@ -180,14 +188,14 @@ impl Transaction {
             for pair in &parsed.arguments {
                 let (name, value) =
                     (self.keep(pair.name, whole, &parsed.made), self.keep(pair.value, whole, &parsed.made));
-                self.push(list, name, value);
+                self.push(cx, list, name, value);
             }
             self.arguments_dropped |= parsed.arguments_dropped;
             if processor == BodyProcessor::UrlEncoded && parsed.urlencoded_error {
                 self.set_flag(Variable::UrlencodedError, true);
             }
             if processor == BodyProcessor::Multipart {
-                self.fill_multipart(whole, &parsed.multipart, &parsed.made);
+                self.fill_multipart(cx, whole, &parsed.multipart, &parsed.made);
             }
             if parsed.arguments_dropped && processor == BodyProcessor::Json {
                 // The reference stops reading there, and says so; of other bodies it drops the rest in silence.
@@ -218,28 +226,28 @@ impl Transaction {
         })
     }
 
-    fn fill_multipart(&mut self, whole: Span, multipart: &crate::body::multipart::Multipart, made: &[u8]) {
+    fn fill_multipart(&mut self, cx: &Cx<'_>, whole: Span, multipart: &crate::body::multipart::Multipart, made: &[u8]) {
         for part in &multipart.parts {
             let name = self.keep(part.name, whole, made);
-            self.push(List::MultipartName, name, name);
+            self.push(cx, List::MultipartName, name, name);
             for filename in [part.filename, part.extended_filename] {
                 if !filename.is_empty() {
                     let filename = self.keep(filename, whole, made);
-                    self.push(List::MultipartFilename, name, filename);
-                    self.push(List::Files, name, filename);
+                    self.push(cx, List::MultipartFilename, name, filename);
+                    self.push(cx, List::Files, name, filename);
                 }
             }
             if part.file {
                 let content = self.keep(part.content, whole, made);
-                self.push(List::FilesNames, name, name);
-                self.push(List::FilesTmpContent, name, content);
+                self.push(cx, List::FilesNames, name, name);
+                self.push(cx, List::FilesTmpContent, name, content);
                 let size = self.arena.text(part.content.len().to_string().as_bytes());
-                self.push(List::FilesSizes, name, size);
+                self.push(cx, List::FilesSizes, name, size);
             }
         }
         for header in &multipart.headers {
             let (name, line) = (self.keep(header.name, whole, made), self.keep(header.value, whole, made));
-            self.push(List::MultipartPartHeaders, name, line);
+            self.push(cx, List::MultipartPartHeaders, name, line);
         }
         self.set_text(Variable::FilesCombinedSize, multipart.combined_size().to_string().as_bytes());
         let flags = multipart.flags;
@@ -264,7 +272,7 @@ impl Transaction {
     }
 
     /// Everything that is known with the head of the response.
-    pub(super) fn fill_response_head(&mut self, head: &ResponseHead<'_>) {
+    pub(super) fn fill_response_head(&mut self, cx: &Cx<'_>, head: &ResponseHead<'_>) {
         let status = head.status.to_string();
         self.set_text(Variable::ResponseStatus, status.as_bytes());
         self.set_text(Variable::Status, status.as_bytes());
@@ -273,7 +281,7 @@ impl Transaction {
         self.set(Variable::StatusLine, line);
         for (name, value) in head.fields {
             let (name_at, value_at) = (self.arena.text(name), self.arena.text(value));
-            self.push(List::ResponseHeaders, name_at, value_at);
+            self.push(cx, List::ResponseHeaders, name_at, value_at);
             if name.eq_ignore_ascii_case(b"content-type") {
                 let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
                 let span = self.arena.part(value_at, 0, value[..end].trim_ascii_end().len());

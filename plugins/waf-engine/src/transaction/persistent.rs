@@ -7,11 +7,7 @@
 
 use std::fmt::Write;
 
-use crate::{
-    model::Variable,
-    transaction::store::{self, number},
-    world::World,
-};
+use crate::{model::Variable, operator::leading_number as number, transaction::store, world::World};
 
 /// Names listed for one collection.
 const MOST_NAMES: usize = 256;

@@ -1,6 +1,6 @@
 //! Variables that rules write: `TX` and `ENV`.
 
-use crate::plan::names::Names;
+use crate::{operator::leading_number, plan::names::Names};
 
 /// Values longer than this are cut: what a rule makes of its own values over and over must not fill the memory.
 pub(super) const LONGEST: usize = 64 << 10;
@@ -13,8 +13,10 @@ const MOST_NAMES: usize = 4096;
 pub(super) struct Store {
     /// By number of the name.
     slots: Vec<Slot>,
-    /// Names made up while judging.
+    /// Names made up while judging: so many of these, the memory of the rest is used again.
     others: Vec<Other>,
+    count: usize,
+    lower: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -25,7 +27,7 @@ struct Slot {
     number: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Other {
     lower: Vec<u8>,
     shown: Vec<u8>,
@@ -34,11 +36,15 @@ struct Other {
 
 impl Store {
     pub fn clear(&mut self, names: usize) {
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.there) {
             slot.there = false;
+            slot.value.clear();
+            slot.number = 0;
         }
         self.slots.resize_with(names, Slot::default);
-        self.others.clear();
+        // The room of a few is enough for the next one.
+        self.others.truncate(64);
+        self.count = 0;
     }
 
     pub fn slot(&self, slot: u32) -> Option<&[u8]> {
@@ -57,42 +63,100 @@ impl Store {
         slot.there = true;
         slot.value.clear();
         slot.value.extend_from_slice(&value[..value.len().min(LONGEST)]);
-        slot.number = number(&slot.value);
+        slot.number = leading_number(&slot.value);
+    }
+
+    pub fn copy_slot(&mut self, slot: u32, from: u32) {
+        if slot == from {
+            // What is not there becomes empty, as by any other text.
+            self.slots[slot as usize].there = true;
+            return;
+        }
+        let mut value = std::mem::take(&mut self.slots[slot as usize].value);
+        value.clear();
+        value.extend_from_slice(self.slot(from).unwrap_or_default());
+        let slot = &mut self.slots[slot as usize];
+        slot.there = true;
+        slot.number = leading_number(&value);
+        slot.value = value;
+    }
+
+    pub fn set_number(&mut self, slot: u32, number: i64) {
+        use std::io::Write;
+        let slot = &mut self.slots[slot as usize];
+        slot.there = true;
+        slot.value.clear();
+        // Writing to a vector does not fail.
+        let _ = write!(slot.value, "{number}");
+        slot.number = number;
     }
 
     pub fn unset_slot(&mut self, slot: u32) {
         self.slots[slot as usize].there = false;
+        self.slots[slot as usize].value.clear();
+        self.slots[slot as usize].number = 0;
     }
 
     /// By a name in lower case.
     pub fn get(&self, names: Option<&Names>, lower: &[u8]) -> Option<&[u8]> {
         match names.and_then(|names| names.find(lower)) {
             Some(slot) => self.slot(slot),
-            None => self.others.iter().find(|other| other.lower == lower).map(|other| other.value.as_slice()),
+            None => {
+                self.others[..self.count].iter().find(|other| other.lower == lower).map(|other| other.value.as_slice())
+            }
         }
     }
 
     /// By a name as written.
     pub fn set(&mut self, names: Option<&Names>, name: &[u8], value: &[u8]) {
-        let lower = name.to_ascii_lowercase();
-        if let Some(slot) = names.and_then(|names| names.find(&lower)) {
-            return self.set_slot(slot, value);
+        let mut lower = std::mem::take(&mut self.lower);
+        lower.clear();
+        lower.extend(name.iter().map(u8::to_ascii_lowercase));
+        match names.and_then(|names| names.find(&lower)) {
+            Some(slot) => self.set_slot(slot, value),
+            None => self.set_other(name, &lower, &value[..value.len().min(LONGEST)]),
         }
-        let value = value[..value.len().min(LONGEST)].to_vec();
-        let room = self.others.len() < MOST_NAMES && name.len() <= LONGEST;
-        match self.others.iter_mut().find(|other| other.lower == lower) {
-            Some(other) => other.value = value,
-            None if room => self.others.push(Other { lower, shown: name.to_vec(), value }),
-            None => {}
+        self.lower = lower;
+    }
+
+    fn set_other(&mut self, name: &[u8], lower: &[u8], value: &[u8]) {
+        let write = |to: &mut Vec<u8>, text: &[u8]| {
+            to.clear();
+            to.extend_from_slice(text);
+        };
+        if let Some(other) = self.others[..self.count].iter_mut().find(|other| other.lower == lower) {
+            return write(&mut other.value, value);
         }
+        if self.count >= MOST_NAMES || name.len() > LONGEST {
+            return;
+        }
+        if self.others.len() == self.count {
+            self.others.push(Other::default());
+        }
+        let other = &mut self.others[self.count];
+        write(&mut other.lower, lower);
+        write(&mut other.shown, name);
+        write(&mut other.value, value);
+        self.count += 1;
     }
 
     pub fn unset(&mut self, names: Option<&Names>, name: &[u8]) {
         let lower = name.to_ascii_lowercase();
         match names.and_then(|names| names.find(&lower)) {
             Some(slot) => self.unset_slot(slot),
-            None => self.others.retain(|other| other.lower != lower),
+            None => {
+                if let Some(at) = self.others[..self.count].iter().position(|other| other.lower == lower) {
+                    // In order: the last one comes to its end, and is free.
+                    self.others[at..self.count].rotate_left(1);
+                    self.count -= 1;
+                }
+            }
         }
+    }
+
+    /// As [`iter`](Self::iter), without the names that rules write out.
+    pub fn others(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.others[..self.count].iter().map(|other| (other.shown.as_slice(), other.value.as_slice()))
     }
 
     /// Names as they are shown, and values.
@@ -100,23 +164,8 @@ impl Store {
         let slots = self.slots.iter().enumerate().filter(|(_, slot)| slot.there).filter_map(move |(index, slot)| {
             names.map(|names| (names.shown(index as u32).as_bytes(), slot.value.as_slice()))
         });
-        slots.chain(self.others.iter().map(|other| (other.shown.as_slice(), other.value.as_slice())))
+        slots.chain(self.others())
     }
-}
-
-/// The number that a text begins with, after blanks, as C's `strtol` reads it; 0 without one. Saturates.
-pub(super) fn number(text: &[u8]) -> i64 {
-    let text = text.trim_ascii_start();
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let mut value = 0i64;
-    for digit in digits.iter().take_while(|byte| byte.is_ascii_digit()) {
-        value = value.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
-    }
-    if negative { -value } else { value }
 }
 
 #[cfg(test)]
@@ -124,17 +173,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_as_c_reads_them() {
-        for (text, expected) in
-            [("12", 12), (" -7x", -7), ("+3", 3), ("", 0), ("x1", 0), ("300%", 300), ("99999999999999999999", i64::MAX)]
-        {
-            assert_eq!(number(text.as_bytes()), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn names_are_found_in_any_case() {
-        let mut names = Names::new();
+        let mut names = Names::default();
         let score = names.assigned_slot("Score");
         let mut store = Store::default();
         store.clear(names.len());

@@ -20,8 +20,17 @@ use crate::{
 pub(super) struct Item {
     pub node: NodeId,
     pub variable: Variable,
-    /// Of the entry of a collection.
-    pub name: Option<Span>,
+    pub name: Name,
+}
+
+/// The name of an entry of a collection.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Name {
+    /// Of what is no entry.
+    None,
+    Text(Span),
+    /// Of `TX`.
+    Slot(u32),
 }
 
 /// Where a variable has its values.
@@ -77,7 +86,7 @@ pub(super) fn source(variable: Variable) -> Source {
         Variable::MatchedVarsNames => Source::Matched { names: true },
         Variable::Rule => Source::Rule,
         Variable::Xml => Source::Xml,
-        Variable::Geo => Source::Nothing,
+        Variable::Geo | Variable::FilesTmpnames => Source::Nothing,
         _ => Source::Single,
     }
 }
@@ -87,17 +96,31 @@ enum Pick<'a> {
     All,
     /// Lower case.
     Name(Cow<'a, [u8]>),
+    /// Lower case, and its number among those that rules ask for.
+    Known(&'a [u8], u32),
     Slot(u32),
     Regex(&'a Pattern),
+    /// Of `TX`: with the known names that it finds.
+    SlotRegex(&'a Pattern, &'a [u32]),
 }
 
 impl Pick<'_> {
+    /// The one name, in lower case.
+    fn lower(&self) -> Option<&[u8]> {
+        match self {
+            Self::Name(lower) => Some(lower),
+            Self::Known(lower, _) => Some(lower),
+            _ => None,
+        }
+    }
+
     fn takes(&self, name: &[u8]) -> bool {
         match self {
             Self::All => true,
             Self::Name(lower) => name.eq_ignore_ascii_case(lower),
+            Self::Known(lower, _) => name.eq_ignore_ascii_case(lower),
             Self::Slot(_) => false,
-            Self::Regex(pattern) => pattern.is_match(name).unwrap_or(false),
+            Self::Regex(pattern) | Self::SlotRegex(pattern, _) => pattern.is_match(name).unwrap_or(false),
         }
     }
 }
@@ -110,8 +133,9 @@ impl Transaction {
         let expanded;
         let pick = match &target.select {
             Select::All => Pick::All,
-            Select::Name(name) => Pick::Name(Cow::Borrowed(name.as_bytes())),
+            Select::Name(name, number) => Pick::Known(name.as_bytes(), *number),
             Select::Slot(slot) => Pick::Slot(*slot),
+            Select::SlotRegex(pattern, slots) => Pick::SlotRegex(pattern, slots),
             Select::Regex(pattern) => Pick::Regex(pattern),
             Select::Template(template) => {
                 expanded = self.expand(cx, template).to_ascii_lowercase();
@@ -140,8 +164,9 @@ impl Transaction {
         items.clear();
         let node = self.transient(count.to_string().as_bytes());
         let name = match &target.select {
-            Select::Name(name) => Some(self.arena.text(name.as_bytes())),
-            _ => None,
+            Select::Name(name, _) => Name::Text(self.arena.text(name.as_bytes())),
+            Select::Slot(slot) => Name::Slot(*slot),
+            _ => Name::None,
         };
         items.push(Item { node, variable: target.variable, name });
     }
@@ -150,10 +175,15 @@ impl Transaction {
         match source(variable) {
             Source::Lists { lists, names } => {
                 for list in lists {
-                    for &Entry { name, value } in &self.lists[*list as usize] {
-                        if matches!(pick, Pick::All) || pick.takes(self.arena.get(name)) {
+                    for &Entry { name, value, number } in &self.lists[*list as usize] {
+                        let taken = match pick {
+                            Pick::All => true,
+                            Pick::Known(_, known) => *known == number,
+                            _ => pick.takes(self.arena.get(name)),
+                        };
+                        if taken {
                             let node = if names { name } else { value };
-                            items.push(Item { node, variable, name: Some(self.arena.span(name)) });
+                            items.push(Item { node, variable, name: Name::Text(self.arena.span(name)) });
                         }
                     }
                 }
@@ -171,11 +201,9 @@ impl Transaction {
             Source::Persistent => {
                 let Some(opened) = self.opened(variable) else { return };
                 let known = persistent::known(&cx.engine.plan.persistent, variable);
-                let found = match pick {
-                    Pick::Name(name) => {
-                        opened.get(cx.world, name).map(|value| (name.to_vec(), value)).into_iter().collect()
-                    }
-                    _ => {
+                let found = match pick.lower() {
+                    Some(name) => opened.get(cx.world, name).map(|value| (name.to_vec(), value)).into_iter().collect(),
+                    None => {
                         let mut all = opened.all(cx.world, known);
                         all.retain(|(name, _)| pick.takes(name));
                         all
@@ -185,11 +213,13 @@ impl Transaction {
             }
             Source::Matched { names } => {
                 for at in 0..self.matched.len() {
-                    let (name, value) = self.matched[at];
-                    if pick.takes(self.arena.bytes(name)) {
+                    let (item, value) = self.matched[at];
+                    let shown = self.shown_name(cx, &item);
+                    if pick.takes(&shown) {
                         self.has_transient = true;
+                        let name = self.arena.text(&shown);
                         let node = self.arena.node(if names { name } else { value });
-                        items.push(Item { node, variable, name: Some(name) });
+                        items.push(Item { node, variable, name: Name::Text(name) });
                     }
                 }
             }
@@ -206,7 +236,7 @@ impl Transaction {
             Source::Xml => self.collect_xml(&XPath::Elements, items),
             Source::Single => {
                 let node = self.single(cx, variable);
-                items.push(Item { node, variable, name: None });
+                items.push(Item { node, variable, name: Name::None });
             }
             Source::Nothing => {}
         }
@@ -214,23 +244,26 @@ impl Transaction {
 
     fn collect_tx(&mut self, cx: &Cx<'_>, pick: &Pick<'_>, items: &mut Vec<Item>) {
         let names = &cx.engine.plan.names;
-        match pick {
-            Pick::Slot(slot) => {
-                if let Some(value) = self.tx.slot(*slot) {
-                    self.has_transient = true;
-                    let node = self.arena.value(value);
-                    let name = self.arena.text(names.shown(*slot).as_bytes());
-                    items.push(Item { node, variable: Variable::Tx, name: Some(name) });
-                }
+        let all: &mut dyn Iterator<Item = u32> = match pick {
+            Pick::Slot(slot) => &mut std::iter::once(*slot),
+            Pick::SlotRegex(_, slots) => &mut slots.iter().copied(),
+            _ => &mut (0..names.len() as u32).filter(|slot| pick.takes(names.shown(*slot).as_bytes())),
+        };
+        for slot in all {
+            if let Some(value) = self.tx.slot(slot) {
+                self.has_transient = true;
+                let node = self.arena.value(value);
+                items.push(Item { node, variable: Variable::Tx, name: Name::Slot(slot) });
             }
-            _ => {
-                for (name, value) in self.tx.iter(Some(names)).filter(|(name, _)| pick.takes(name)) {
-                    self.has_transient = true;
-                    let node = self.arena.value(value);
-                    let name = self.arena.text(name);
-                    items.push(Item { node, variable: Variable::Tx, name: Some(name) });
-                }
-            }
+        }
+        if matches!(pick, Pick::Slot(_)) {
+            return;
+        }
+        for (name, value) in self.tx.others().filter(|(name, _)| pick.takes(name)) {
+            self.has_transient = true;
+            let node = self.arena.value(value);
+            let name = self.arena.text(name);
+            items.push(Item { node, variable: Variable::Tx, name: Name::Text(name) });
         }
     }
 
@@ -238,7 +271,7 @@ impl Transaction {
         for (name, value) in found {
             let node = self.transient(value);
             let name = self.arena.text(name);
-            items.push(Item { node, variable, name: Some(name) });
+            items.push(Item { node, variable, name: Name::Text(name) });
         }
     }
 
@@ -247,7 +280,7 @@ impl Transaction {
             return;
         }
         let at = self.xml_nodes(path);
-        items.extend(self.xml[at].1.iter().map(|node| Item { node: *node, variable: Variable::Xml, name: None }));
+        items.extend(self.xml[at].1.iter().map(|node| Item { node: *node, variable: Variable::Xml, name: Name::None }));
     }
 
     /// The place among [`Transaction::xml`] of what a path picks.
@@ -299,7 +332,11 @@ impl Transaction {
         let owned = |text: String| Cow::Owned(text.into_bytes());
         match variable {
             Variable::MatchedVar => Cow::Borrowed(self.matched_var()),
-            Variable::MatchedVarName => Cow::Borrowed(&self.matched_name),
+            Variable::MatchedVarName => match (&self.matched_last, self.matched_kept_slot) {
+                (Some((item, _)), _) => Cow::Owned(self.shown_name(cx, item)),
+                (None, Some(slot)) => owned(format!("TX:{}", cx.engine.plan.names.shown(slot))),
+                (None, None) => Cow::Borrowed(&self.matched_kept_name),
+            },
             Variable::HighestSeverity => owned(self.highest_severity.map_or(255, u32::from).to_string()),
             Variable::Duration => owned((cx.world.now().saturating_sub(self.began) / 1_000_000).to_string()),
             Variable::ArgsCombinedSize => owned(self.args_combined_size().to_string()),
@@ -335,7 +372,7 @@ impl Transaction {
 
     pub(super) fn matched_var(&self) -> &[u8] {
         match self.matched_last {
-            Some(span) => self.arena.bytes(span),
+            Some((_, span)) => self.arena.bytes(span),
             None => &self.matched_kept,
         }
     }
@@ -389,22 +426,24 @@ impl Transaction {
         match &*template.0 {
             [] => Cow::Borrowed(b""),
             [piece] => self.piece(cx, piece),
-            pieces => {
+            _ => {
                 let mut text = Vec::new();
-                for piece in pieces {
-                    let part = self.piece(cx, piece);
-                    if text.len() + part.len() > LONGEST_TEXT {
-                        text.extend_from_slice(&part[..LONGEST_TEXT - text.len()]);
-                        break;
-                    }
-                    text.extend_from_slice(&part);
-                }
+                self.write(cx, template, &mut text);
                 Cow::Owned(text)
             }
         }
     }
 
-    fn expand_outside_rule<'a>(&'a self, cx: &'a Cx<'_>, template: &Template) -> Cow<'a, [u8]> {
+    /// Appends the text of a template.
+    pub(super) fn write(&self, cx: &Cx<'_>, template: &Template, text: &mut Vec<u8>) {
+        for piece in template.0.iter() {
+            let part = self.piece(cx, piece);
+            let room = LONGEST_TEXT.saturating_sub(text.len());
+            text.extend_from_slice(&part[..part.len().min(room)]);
+        }
+    }
+
+    fn expand_outside_rule<'a>(&'a self, cx: &'a Cx<'_>, template: &'a Template) -> Cow<'a, [u8]> {
         let mut text = Vec::new();
         for piece in template.0.iter() {
             if !matches!(
@@ -418,9 +457,9 @@ impl Transaction {
         Cow::Owned(text)
     }
 
-    fn piece<'a>(&'a self, cx: &'a Cx<'_>, piece: &Piece) -> Cow<'a, [u8]> {
+    fn piece<'a>(&'a self, cx: &'a Cx<'_>, piece: &'a Piece) -> Cow<'a, [u8]> {
         match piece {
-            Piece::Text(text) => Cow::Owned(text.as_bytes().to_vec()),
+            Piece::Text(text) => Cow::Borrowed(text.as_bytes()),
             Piece::Value { variable, name: None } => self.first(cx, *variable, &Pick::All),
             Piece::Value { variable, name: Some(name) } => match cx.engine.plan.names.find(name.as_bytes()) {
                 Some(slot) if *variable == Variable::Tx => self.first(cx, *variable, &Pick::Slot(slot)),
@@ -452,19 +491,19 @@ impl Transaction {
             Source::Env => {
                 self.env.iter(None).find(|(name, _)| pick.takes(name)).map(|(_, value)| Cow::Borrowed(value))
             }
-            Source::Persistent => self.opened(variable).and_then(|opened| match pick {
-                Pick::Name(name) => opened.get(cx.world, name).map(Cow::Owned),
-                _ => {
+            Source::Persistent => self.opened(variable).and_then(|opened| match pick.lower() {
+                Some(name) => opened.get(cx.world, name).map(Cow::Owned),
+                None => {
                     let known = persistent::known(&cx.engine.plan.persistent, variable);
                     let all = opened.all(cx.world, known);
                     all.into_iter().find(|(name, _)| pick.takes(name)).map(|(_, value)| Cow::Owned(value))
                 }
             }),
-            Source::Matched { names } => self
-                .matched
-                .iter()
-                .find(|(name, _)| pick.takes(self.arena.bytes(*name)))
-                .map(|(name, value)| Cow::Borrowed(self.arena.bytes(if names { *name } else { *value }))),
+            Source::Matched { names } => self.matched.iter().find_map(|(item, value)| {
+                let shown = self.shown_name(cx, item);
+                let taken = pick.takes(&shown);
+                taken.then(|| if names { Cow::Owned(shown) } else { Cow::Borrowed(self.arena.bytes(*value)) })
+            }),
             Source::Rule => RULE_NAMES
                 .iter()
                 .filter(|name| pick.takes(name.as_bytes()))
@@ -487,14 +526,23 @@ impl Transaction {
         first.map(Cow::Owned)
     }
 
+    /// The name of an entry.
+    pub(super) fn name_of<'a>(&'a self, cx: &Cx<'a>, item: &Item) -> &'a [u8] {
+        match item.name {
+            Name::None => b"",
+            Name::Text(span) => self.arena.bytes(span),
+            Name::Slot(slot) => cx.engine.plan.names.shown(slot).as_bytes(),
+        }
+    }
+
     /// Whether a selector of a `!` target or of a `ctl` means this value.
     pub(super) fn selects(&self, cx: &Cx<'_>, select: &Select, item: &Item) -> bool {
-        let name = item.name.map_or(&b""[..], |span| self.arena.bytes(span));
+        let name = self.name_of(cx, item);
         match select {
             Select::All => true,
-            Select::Name(lower) => name.eq_ignore_ascii_case(lower.as_bytes()),
+            Select::Name(lower, _) => name.eq_ignore_ascii_case(lower.as_bytes()),
             Select::Slot(slot) => name.eq_ignore_ascii_case(cx.engine.plan.names.shown(*slot).as_bytes()),
-            Select::Regex(pattern) => pattern.is_match(name).unwrap_or(false),
+            Select::Regex(pattern) | Select::SlotRegex(pattern, _) => pattern.is_match(name).unwrap_or(false),
             Select::Template(template) => name.eq_ignore_ascii_case(&self.expand(cx, template)),
             // Which values a path picks is not known of the value; the paths themselves are compared by the caller.
             Select::XPath(_) => false,
@@ -502,11 +550,11 @@ impl Transaction {
     }
 
     /// As `MATCHED_VAR_NAME` shows it.
-    pub(super) fn shown_name(&self, item: &Item) -> Vec<u8> {
+    pub(super) fn shown_name(&self, cx: &Cx<'_>, item: &Item) -> Vec<u8> {
         let mut shown = item.variable.name().as_bytes().to_vec();
-        if let Some(name) = item.name {
+        if !matches!(item.name, Name::None) {
             shown.push(b':');
-            shown.extend_from_slice(self.arena.bytes(name));
+            shown.extend_from_slice(self.name_of(cx, item));
         }
         shown
     }

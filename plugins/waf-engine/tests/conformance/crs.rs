@@ -12,6 +12,7 @@ use std::{
 };
 
 use waf_engine::{
+    model::RuleSet,
     transaction::{Engine, Match},
     trial,
 };
@@ -25,6 +26,11 @@ use crate::{
 
 /// The rules in the order that the shared data's README gives.
 pub(crate) fn engine(shared: &Path) -> Engine {
+    Engine::new(rules(shared))
+}
+
+/// As [`engine`], not yet compiled.
+pub(crate) fn rules(shared: &Path) -> RuleSet {
     let settings = fs::read_to_string(shared.join("tools/modsec-engine.conf")).unwrap();
     let map = shared.join("libmodsecurity-regression/data/unicode.mapping");
     let settings = settings
@@ -37,7 +43,7 @@ pub(crate) fn engine(shared: &Path) -> Engine {
         Source::File("tools/crs4-test-setup.conf"),
         Source::File("crs-v4.28.0/rules/*.conf"),
     ];
-    Engine::new(support::load(shared, &sources).unwrap_or_else(|problems| panic!("{problems}")))
+    support::load(shared, &sources).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// What became of the tests of one file.

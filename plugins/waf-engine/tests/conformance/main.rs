@@ -7,6 +7,7 @@ mod backend;
 mod corpus;
 mod crs;
 mod debug_log;
+mod differential;
 mod exceptions;
 mod ftw;
 mod regression;

@@ -2,6 +2,7 @@
 
 use waf_engine::{
     model::{Entry, Rule},
+    operator::Operator,
     seclang::{Loaded, NoteKind},
 };
 
@@ -37,6 +38,16 @@ fn the_core_rule_set_4_loads() {
         loader.file(&format!("{shared}/crs-v4.28.0/rules/*.conf"));
     });
     show(&loaded);
+    let memory: usize = rules(&loaded)
+        .iter()
+        .flat_map(|rule| &rule.links)
+        .filter_map(|link| match &link.condition.as_ref()?.operator {
+            Operator::Regex(regex) => Some(regex.pattern()?.memory()),
+            _ => None,
+        })
+        .sum();
+    println!("patterns: {} KiB", memory >> 10);
+    assert!(memory < 64 << 20, "{memory}");
     // The inventory: 630 rules with an id, 73 chained ones; the set-up for tests has two more.
     assert_eq!(rules(&loaded).len(), 632);
     assert_eq!(rules(&loaded).iter().map(|rule| rule.links.len() - 1).sum::<usize>(), 73);
@@ -55,7 +66,9 @@ fn debians_core_rule_set_loads_from_its_own_place() {
     show(&loaded);
     assert!(rules(&loaded).len() > 500, "{}", rules(&loaded).len());
     let never: Vec<_> = loaded.notes.iter().filter(|note| note.kind == NoteKind::NeverMatches).collect();
-    assert_eq!(never.len(), 2, "@geoLookup and @rbl: {never:?}");
+    for word in ["@geoLookup of rule 910100", "@rbl of rule 910140", "GEO of rule 910100"] {
+        assert!(never.iter().any(|note| note.text.contains(word)), "{word}: {never:?}");
+    }
 }
 
 #[test]

@@ -53,6 +53,7 @@ fn config(control: &Path) -> String {
         // An executable that was built before its plugins.
         ("", "")
     };
+    let (blog_plugins, waf) = if crate::plugin::is_there("waf") { ("plugins = [\"waf\"]\n", WAF) } else { ("", "") };
     format!(
         r#"# The configuration of `portcullis demo`. Edit it while the demo runs: a sound edit is taken over at once, with
 # nothing dropped; one with mistakes changes nothing and is reported.
@@ -84,7 +85,7 @@ backend = "shop"
 [[route]]
 host = "blog.localhost"
 backend = "blog"
-
+{blog_plugins}
 # A backend without a public face: its name is in a private zone, its address changes with every deploy.
 [[route]]
 host = "app.localhost"
@@ -107,7 +108,7 @@ endpoints = ["http://{PRIVATE_NAME}:{PRIVATE}"]
 [[dns.zone]]
 suffix = "{ZONE}"
 nameservers = ["127.0.0.1:{NAMESERVER}"]
-{plugins}"#
+{plugins}{waf}"#
     )
 }
 
@@ -135,4 +136,16 @@ window = "10s"
 [plugin.security]
 module = "builtin:headers"
 config = { preset = "strict" }
+"#;
+
+/// What stands before the blog.
+const WAF: &str = r#"
+# A web application firewall. The Core Rule Set, where it is installed, takes the place of the rules that come with portcullis:
+# rules = ["/etc/modsecurity/crs/crs-setup.conf", "/usr/share/modsecurity-crs/rules/*.conf"]
+[plugin.waf]
+module = "builtin:waf"
+limits = { memory = "128MiB" }
+
+[plugin.waf.config]
+rules = ["builtin:baseline"]
 "#;

@@ -22,6 +22,17 @@ pub(crate) fn tour(files: &Files) -> String {
         "(This executable was built before its plugins, so that the demo has none: `make plugins`, then build again.)\n"
             .into()
     };
+    let waf = if crate::plugin::is_there("waf") {
+        format!(
+            "
+A web application firewall before the blog refuses an attack, and this is why:
+  curl -si -H 'x-request-id: attack-1' 'http://blog.localhost:8080/?q=%3Cscript%3Ealert(1)%3C/script%3E'
+  {portcullis} explain attack-1 --control {control}
+"
+        )
+    } else {
+        String::new()
+    };
     format!(
         "\
 portcullis demo: HTTP on 127.0.0.1:8080, HTTPS on 127.0.0.1:8443. Ctrl-C ends it.
@@ -40,7 +51,7 @@ A backend with a private name, re-created at other addresses while you watch (no
   for i in $(seq 30); do curl -s http://app.localhost:8080/; sleep 0.3; done
   {portcullis} dns {PRIVATE_NAME} --control {control}
 
-{plugins}
+{plugins}{waf}
 Edit the file while it runs: say balance = \"least-requests\", send blog.localhost to the shop, or make a mistake:
   sed -i 's/blog.localhost/news.localhost/' {config}
   curl http://news.localhost:8080/

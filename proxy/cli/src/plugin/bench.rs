@@ -259,6 +259,7 @@ fn facts() -> Facts {
         listener: "bench".into(),
         route: "bench".into(),
         request_id: "0123456789abcdef".into(),
+        absolute_target: None,
     }
 }
 

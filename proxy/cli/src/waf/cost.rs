@@ -59,10 +59,11 @@ struct Sum {
 
 impl Cost {
     pub(crate) fn execute(self) -> anyhow::Result<Outcome> {
-        let requests = recorded::read(&self.requests)?;
+        let kept = recorded::read(&self.requests)?;
+        let requests = &kept.records;
         let rules = self.wanted.load()?;
-        let whole = whole(&rules, &requests, self.rounds);
-        let mut sums: Vec<_> = measured(&rules, &requests, self.rounds).into_iter().collect();
+        let whole = whole(&rules, requests, self.rounds);
+        let mut sums: Vec<_> = measured(&rules, requests, self.rounds).into_iter().collect();
         sums.sort_by(|(a, one), (b, other)| other.nanoseconds.cmp(&one.nanoseconds).then(a.cmp(b)));
         let judged = f64::from(self.rounds) * requests.len() as f64;
         let per_request = whole.as_secs_f64() * 1e6 / judged;
@@ -83,7 +84,9 @@ impl Cost {
             print_json(&json!({ "requests": requests.len(), "us_per_request": per_request, "rules": rules }))?;
         } else {
             let paint = Paint::for_stdout();
-            let mut text = format!(
+            let mut text: String =
+                kept.remarks().iter().map(|one| format!("{}: {one}\n", paint.warning("note"))).collect();
+            text += &format!(
                 "{} requests, each {} times: {per_request:.1} us a request, all phases\n\n",
                 requests.len(),
                 self.rounds

@@ -83,6 +83,22 @@ impl Exclusion {
     }
 }
 
+/// One exclusion for each place, with all rules that match there, in the order in which the places come.
+pub(crate) fn together<'a>(all: impl Iterator<Item = &'a Exclusion>) -> Vec<Exclusion> {
+    let mut list: Vec<Exclusion> = Vec::new();
+    for one in all {
+        match list.iter_mut().find(|known| (&known.target, &known.path) == (&one.target, &one.path)) {
+            None => list.push(one.clone()),
+            Some(known) => {
+                known.rules.extend(&one.rules);
+                known.rules.sort_unstable();
+                known.rules.dedup();
+            }
+        }
+    }
+    list
+}
+
 /// Whether a variable is the rules' own, and nothing that a client sends.
 fn is_bookkeeping(name: &str) -> bool {
     let collection = name.split(':').next().unwrap_or_default();

@@ -10,7 +10,7 @@ use waf_engine::{
 };
 
 use super::{
-    exclusion::{Exclusion, shown},
+    exclusion::{self, Exclusion, shown},
     recorded::{self, Recorded},
     rules::{OWN, Wanted},
     trial::{self, Manner},
@@ -82,6 +82,7 @@ impl Explain {
             if found.is_empty() {
                 text += "No rule matched.\n";
             }
+            text += &exclusions(&found);
             print(&text)?;
         }
         Ok(if refusal.is_none() { Outcome::Well } else { Outcome::Wrong })
@@ -163,12 +164,6 @@ impl<'a> Found<'a> {
         if !found.data.is_empty() {
             _ = writeln!(text, "  data: {}", shown(&found.data));
         }
-        for exclusion in self.exclusions.iter().take(SHOWN) {
-            _ = writeln!(text, "\n  If it is mistaken here, the narrowest exclusion, in the configuration:\n");
-            indent(&mut text, &exclusion.toml());
-            _ = writeln!(text, "\n  or in a rule file that is loaded before the rule, under an id that is free:\n");
-            indent(&mut text, &exclusion.seclang());
-        }
         text.push('\n');
         text
     }
@@ -192,6 +187,21 @@ impl<'a> Found<'a> {
                 .map(|one| json!({ "toml": one.toml(), "seclang": one.seclang() })).collect::<Vec<_>>(),
         })
     }
+}
+
+/// The narrowest exclusions of all of them, those of one place together.
+fn exclusions(found: &[Found<'_>]) -> String {
+    let together = exclusion::together(found.iter().flat_map(|found| &found.exclusions));
+    let mut text = String::new();
+    for exclusion in together.iter().take(SHOWN) {
+        let place = exclusion.target.as_deref().unwrap_or("the whole request");
+        _ = writeln!(text, "If this is mistaken about {place}, the narrowest exclusion, in the configuration:\n");
+        indent(&mut text, &exclusion.toml());
+        _ = writeln!(text, "\nor in a rule file that is loaded before the rules, under an id that is free:\n");
+        indent(&mut text, &exclusion.seclang());
+        text.push('\n');
+    }
+    text
 }
 
 fn indent(text: &mut String, block: &str) {

@@ -16,28 +16,53 @@ const LARGEST: u64 = 256 << 20;
 /// A request, and from where it came as far as that is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
-    /// The file; of an audit log the line or the transaction's id.
-    pub(crate) name: String,
     pub(crate) request: Request,
     pub(crate) client: Option<IpAddr>,
 }
 
+/// Requests, and what could not be read of them.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) records: Vec<Recorded>,
+    /// Lines that are no record of a transaction.
+    unread: usize,
+    /// Requests whose body the log does not have (`SecAuditLogParts` without C), though they had one.
+    without_body: usize,
+}
+
+impl Kept {
+    /// What the reader should know of them; empty where all is well.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if self.unread > 0 {
+            remarks.push(format!("{} lines are no records of transactions and were passed over", self.unread));
+        }
+        if self.without_body > 0 {
+            remarks.push(format!(
+                "{} requests had bodies that the audit log does not have: with C in SecAuditLogParts it has them",
+                self.without_body
+            ));
+        }
+        remarks
+    }
+}
+
 /// All requests of files, folders (`*.http` in them) and audit logs (`*.json`, `*.jsonl`, `*.log`).
-pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Recorded>> {
-    let mut found = Vec::new();
+pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Kept> {
+    let mut kept = Kept::default();
     for path in paths {
         if path.is_dir() {
-            folder(path, &mut found)?;
+            folder(path, &mut kept.records)?;
         } else if path.extension().is_some_and(|kind| kind == "json" || kind == "jsonl" || kind == "log") {
-            found.extend(audit_log(path)?.records);
+            audit_log(path, &mut kept)?;
         } else {
-            found.push(file(path)?);
+            kept.records.push(file(path)?);
         }
     }
-    if found.is_empty() {
+    if kept.records.is_empty() {
         bail!("there is no request in what was named");
     }
-    Ok(found)
+    Ok(kept)
 }
 
 /// `*.http` of a folder and those in it, by path.
@@ -79,7 +104,7 @@ pub(crate) fn file(path: &Path) -> anyhow::Result<Recorded> {
             request.fields.push((b"Content-Length".to_vec(), request.body.len().to_string().into_bytes()));
         }
     }
-    Ok(Recorded { name: path.display().to_string(), request, client: None })
+    Ok(Recorded { request, client: None })
 }
 
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
@@ -97,19 +122,9 @@ fn content(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// An audit log that was read.
-pub(crate) struct AuditLog {
-    pub(crate) records: Vec<Recorded>,
-    /// Lines that are no record of a transaction.
-    pub(crate) unread: usize,
-    /// Requests whose body the log does not have (`SecAuditLogParts` without C), though they had one.
-    pub(crate) without_body: usize,
-}
-
 /// Reads a log of JSON records, one a line, as `SecAuditLogFormat JSON` has it.
-pub(crate) fn audit_log(path: &Path) -> anyhow::Result<AuditLog> {
-    let mut log = AuditLog { records: Vec::new(), unread: 0, without_body: 0 };
-    for (number, line) in content(path)?.split(|&byte| byte == b'\n').enumerate() {
+fn audit_log(path: &Path, log: &mut Kept) -> anyhow::Result<()> {
+    for line in content(path)?.split(|&byte| byte == b'\n') {
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -122,12 +137,11 @@ pub(crate) fn audit_log(path: &Path) -> anyhow::Result<AuditLog> {
                 if request.body.is_empty() && length.unwrap_or(0_u64) > 0 {
                     log.without_body += 1;
                 }
-                let name = format!("{}:{}", path.display(), number + 1);
-                log.records.push(Recorded { name, request, client });
+                log.records.push(Recorded { request, client });
             }
         }
     }
-    Ok(log)
+    Ok(())
 }
 
 fn transaction(record: &Value) -> Option<(Request, Option<IpAddr>)> {
@@ -167,6 +181,10 @@ fn text(value: &Value) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::waf::{
+        rules::Wanted,
+        trial::{Manner, judge},
+    };
 
     #[test]
     fn a_record_of_an_audit_log_is_a_request() {
@@ -183,6 +201,37 @@ mod tests {
         assert_eq!(request.fields.len(), 3);
         assert_eq!(client, Some("192.0.2.7".parse().unwrap()));
         assert!(transaction(&serde_json::json!({ "request": { "method": "GET" } })).is_none());
+    }
+
+    #[test]
+    fn what_the_engine_writes_down_is_the_request_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rules, log) = (folder.path().join("rules.conf"), folder.path().join("audit.jsonl"));
+        fs::write(&rules, "SecAuditEngine On\nSecAuditLogParts ABCFHZ\n").unwrap();
+        let loaded = Wanted::of(vec![rules.display().to_string()]).load().unwrap();
+        let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let request = Request {
+            method: b"POST".to_vec(),
+            target: b"/a%20b?c=\"d\"".to_vec(),
+            protocol: b"HTTP/1.1".to_vec(),
+            fields: vec![
+                field("Content-Length", "9"),
+                field("Content-Type", "application/x-www-form-urlencoded"),
+                field("Cookie", "a=1"),
+                field("Cookie", "b=2"),
+            ],
+            body: "e=f&g=\u{e4}%31".into(),
+        };
+        let client = Some("192.0.2.7".parse().unwrap());
+        let (transaction, _) = judge(&loaded.engine, &request, client, Manner::default());
+        fs::write(&log, transaction.audit(&loaded.engine).unwrap()).unwrap();
+        let kept = read(&[log]).unwrap();
+        let [Recorded { request: found, client: from }] = &kept.records[..] else { panic!("{kept:?}") };
+        let mut fields = found.fields.clone();
+        fields.sort();
+        assert_eq!((fields, *from), (request.fields.clone(), client));
+        assert_eq!(Request { fields: Vec::new(), ..found.clone() }, Request { fields: Vec::new(), ..request });
+        assert!(kept.remarks().is_empty());
     }
 
     #[test]

@@ -84,6 +84,12 @@ pub(crate) struct Rules {
 }
 
 impl Wanted {
+    /// These files.
+    #[cfg(test)]
+    pub(crate) fn of(rules: Vec<String>) -> Self {
+        Self { rules, config: None, plugin: None, route: None }
+    }
+
     /// Finds out where the rules are; loads none.
     pub(crate) fn sources(&self) -> anyhow::Result<Sources> {
         if !self.rules.is_empty() {
@@ -207,7 +213,7 @@ impl Sources {
             match source {
                 Source::Files(pattern) => loader.file(pattern),
                 Source::Text(name, text) => {
-                    texts += 1;
+                    texts += usize::from(text != DEFAULTS);
                     loader.text(name, text.as_bytes())
                 }
             };
@@ -236,9 +242,9 @@ impl Files for Disk {
         let mut bytes = Vec::new();
         let length = File::open(&path)
             .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+            .map_err(|error| error.to_string())?;
         if length as u64 > LARGEST {
-            return Err(format!("{} is larger than {LARGEST} bytes: no rule file is", path.display()));
+            return Err(format!("it is larger than {LARGEST} bytes: no rule file is"));
         }
         self.read.borrow_mut().push(path);
         Ok(bytes)

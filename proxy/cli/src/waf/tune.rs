@@ -59,10 +59,11 @@ pub(crate) struct Tune {
 
 impl Tune {
     pub(crate) fn execute(self) -> anyhow::Result<Outcome> {
-        let recorded = recorded::read(&self.recorded)?;
+        let kept = recorded::read(&self.recorded)?;
+        let remarks = kept.remarks();
         let sources = self.wanted.sources()?;
         let rules = sources.load().map_err(|problems| not_loaded(&problems))?;
-        let evidence = Evidence::gather(&rules.engine, recorded);
+        let evidence = Evidence::gather(&rules.engine, kept.records);
         let proposals = evidence.proposals(self.at_least, self.clients);
         let proofs = proof::prove(&sources, &evidence, &proposals)?;
         if self.json {
@@ -70,11 +71,12 @@ impl Tune {
                 proposals.iter().zip(&proofs).map(|(proposal, proof)| as_json(proposal, proof)).collect();
             print_json(&json!({
                 "requests": evidence.requests.len(), "refused": evidence.refused(),
-                "left_out_clients": evidence.attackers, "proposals": list,
+                "left_out_clients": evidence.attackers, "remarks": remarks, "proposals": list,
             }))?;
         } else {
             let paint = Paint::for_stdout();
-            let mut text = summary(&evidence);
+            let mut text: String = remarks.iter().map(|one| format!("{}: {one}\n", paint.warning("note"))).collect();
+            text += &summary(&evidence);
             for (number, (proposal, proof)) in proposals.iter().zip(&proofs).enumerate() {
                 text += &shown(number + 1, proposal, proof, paint);
             }

@@ -122,6 +122,10 @@ pub(super) fn unknown(entry: &Entry, keys: &[&'static str], out: &mut Sink<'_>) 
 pub(super) fn spoken(name: &str) -> &'static str {
     match name {
         "Certificate" => "a certificate",
+        "AuthorityTable" => "an authority",
+        "Binding" => "external account binding",
+        "Rfc2136" => "`rfc2136`",
+        "TsigKey" => "a key for updates",
         "Zone" => "a zone",
         "Listener" => "a listener",
         "Backend" => "a backend",

@@ -38,7 +38,7 @@ fn completed(block: &str) -> String {
     if !block.contains("[[listener]]") {
         text += "\n[[listener]]\nname = \"https\"\naddress = \":443\"\ntls = {}\n\n[[listener]]\nname = \"http\"\naddress = \":80\"\n";
     }
-    if !block.contains("[[certificate]]") {
+    if !block.contains("[[certificate]]") && !block.contains("[acme]") {
         text += "\n[[certificate]]\nname = \"shop\"\ncert = \"shop.pem\"\nkey = \"shop.key\"\n";
     }
     for name in ["api", "shop", "shop-next", "assets"] {

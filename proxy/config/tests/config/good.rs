@@ -377,3 +377,32 @@ waf.mode = 'off'
     assert_eq!(config.plugin_table(&config.plugins["waf"], used(1, "waf")), table, "one plugin for all routes");
     assert!(config.plugin_table(&config.plugins["other"], used(0, "other")).is_empty());
 }
+
+#[test]
+fn certificates_are_ordered_from_let_s_encrypt_unless_said_otherwise() {
+    use portcullis_config::acme::{Challenge, KeyKind, Secret};
+    let base =
+        "[[listener]]\naddress = \":443\"\ntls = {}\n[[route]]\nhost = \"a.example.com\"\nrespond = { status = 204 }\n";
+    let acme = |text: &str| good(&format!("{base}[acme]\n{text}\n")).config.acme.unwrap();
+    let plain = acme("");
+    assert_eq!(plain.authorities.len(), 1);
+    assert_eq!(plain.authorities[0].directory, "https://acme-v02.api.letsencrypt.org/directory");
+    assert!(plain.authorities[0].public && plain.email.is_empty() && plain.state.is_none());
+    assert_eq!((plain.keys, plain.challenges), (vec![KeyKind::P256], vec![Challenge::TlsAlpn01, Challenge::Http01]));
+    let full = acme(
+        r#"
+        email = "mailto:ops@example.com"
+        directory = ["letsencrypt-staging", { directory = "https://ca.example.com:14000/dir", ca = "/ca.pem", profile = "short", eab = { id = "i", key_file = "/k" } }]
+        key = ["p384", "rsa4096"]
+        challenge = "http-01"
+        state = "/var/lib/x"
+        "#,
+    );
+    assert_eq!(full.email, ["ops@example.com"]);
+    assert_eq!((full.keys, full.challenges), (vec![KeyKind::P384, KeyKind::Rsa4096], vec![Challenge::Http01]));
+    let own = &full.authorities[1];
+    assert_eq!((own.name.as_str(), own.public), ("ca.example.com:14000", false));
+    assert_eq!((own.ca.as_deref(), own.profile.as_deref()), (Some(Path::new("/ca.pem")), Some("short")));
+    assert_eq!(own.binding.as_ref().unwrap().key, Secret::File("/k".into()));
+    assert_eq!(good("[[listener]]\naddress = \":80\"\n[[route]]\nrespond = { status = 204 }\n").config.acme, None);
+}

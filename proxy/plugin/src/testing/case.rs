@@ -152,6 +152,7 @@ impl Connection {
             listener: self.listener.as_str().into(),
             route: self.route.as_str().into(),
             request_id: self.request_id.as_str().into(),
+            absolute_target: None,
         }
     }
 }

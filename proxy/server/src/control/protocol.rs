@@ -36,6 +36,47 @@ pub enum Request {
     },
     /// The next exchanges, with their bodies.
     Record(RecordRequest),
+    /// Something about ordered certificates.
+    Certs(CertsRequest),
+}
+
+/// What is to be done with ordered certificates.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CertsRequest {
+    /// All of them.
+    List {},
+    /// Order one anew, now.
+    Renew {
+        /// The name that it is for.
+        host: String,
+    },
+    /// Keep one that comes from elsewhere.
+    Import {
+        /// The name that it is for.
+        host: String,
+        /// PEM, leaf first.
+        chain: String,
+        /// PEM.
+        key: String,
+    },
+    /// One with its key.
+    Export {
+        /// The name that it is for.
+        host: String,
+    },
+}
+
+/// Without keys.
+impl std::fmt::Debug for CertsRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::List {} => f.write_str("List"),
+            Self::Renew { host } => write!(f, "Renew({host})"),
+            Self::Import { host, .. } => write!(f, "Import({host})"),
+            Self::Export { host } => write!(f, "Export({host})"),
+        }
+    }
 }
 
 /// Exchanges to record.

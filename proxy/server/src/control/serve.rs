@@ -11,7 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{ExplainRequest, Failure, RecordRequest, Reply, Request, Socket, protocol::REQUEST_BYTES};
+use super::{CertsRequest, ExplainRequest, Failure, RecordRequest, Reply, Request, Socket, protocol::REQUEST_BYTES};
 
 /// Clients at a time; more wait in the socket's backlog. Each is bounded in time, so none waits for ever.
 const CLIENTS: usize = 16;
@@ -40,6 +40,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// A name as the proxy sees it; with `service`, its SRV records.
     fn dns<'a>(&'a self, name: &'a str, service: bool) -> BoxFuture<'a, Result<Value, Failure>>;
+
+    /// Something about ordered certificates.
+    fn certs<'a>(&'a self, request: &'a CertsRequest) -> BoxFuture<'a, Result<Value, Failure>>;
 
     /// The next exchanges, with their bodies.
     fn record<'a>(&'a self, request: &'a RecordRequest) -> BoxFuture<'a, Result<Value, Failure>>;
@@ -126,6 +129,7 @@ async fn carry_out(control: &impl Control, request: Request) -> Reply {
         Request::Explain(request) => control.explain(request).await,
         Request::Dns { name, service } => control.dns(name, *service).await,
         Request::Record(request) => control.record(request).await,
+        Request::Certs(request) => control.certs(request).await,
     };
     answer.map_or_else(Reply::Error, Reply::Ok)
 }

@@ -32,6 +32,10 @@ impl Control for Mirror {
         async move { Ok(serde_json::to_value(request).unwrap()) }.boxed()
     }
 
+    fn certs<'a>(&'a self, request: &'a super::CertsRequest) -> BoxFuture<'a, Result<Value, Failure>> {
+        async move { Ok(serde_json::to_value(request).unwrap()) }.boxed()
+    }
+
     fn record<'a>(&'a self, request: &'a super::RecordRequest) -> BoxFuture<'a, Result<Value, Failure>> {
         async move { Ok(json!(request.count)) }.boxed()
     }

@@ -190,7 +190,7 @@ impl<IO> Guard<IO> {
 
     /// Takes a head that was found whole in `head`, and sets what comes after it.
     fn accept(&mut self, facts: &HeadFacts, head: &[u8]) {
-        let raw_target = facts.raw_target(head).map(Box::new);
+        let raw_target = facts.raw_target(head).map(Arc::new);
         self.shared.give(facts.body, facts.upgrade, None, raw_target);
         self.state = match facts.body {
             BodyLength::Known(length) => State::Known(length),

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::bytes;
 
-/// A target that had to be encoded, as it was sent.
+/// A target as it was sent, where a URI does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawTarget {
     text: Box<str>,
@@ -31,6 +31,11 @@ impl RawTarget {
     /// All of it.
     pub fn whole(&self) -> &str {
         &self.text
+    }
+
+    /// All of it, where it begins with a scheme.
+    pub fn absolute(&self) -> Option<&str> {
+        (self.path > 0).then_some(&*self.text)
     }
 
     /// Path and query. A path that an absolute target leaves out is a slash.

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 
 use super::{Action, Lasting, Listener, RouteState, Shares, Snapshot};
 use crate::{
+    acme::{Acme, Wanted},
     backend::Backend,
     dns::Names,
     http::edits::Edits,
@@ -43,6 +44,8 @@ pub struct Ground {
     pub runtime: Handle,
     /// The certificates in force.
     pub store: Arc<Store>,
+    /// Those that are ordered.
+    pub acme: Arc<Acme>,
     /// TLS sessions.
     pub resumption: Resumption,
     /// What all plugins share.
@@ -100,6 +103,13 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
         warnings
             .extend(certificate.warnings(SystemTime::now()).into_iter().map(|w| format!("certificate {name}: {w}")));
     }
+    let wanted = match Wanted::of(&config, &certificates, &mut warnings) {
+        Ok(wanted) => wanted,
+        Err(failed) => {
+            errors.extend(failed);
+            None
+        }
+    };
     let runtime = ground.runtime.clone();
     let names = match previous {
         Some(previous) if previous.config.dns == config.dns => Ok(previous.names.clone()),
@@ -225,6 +235,8 @@ pub fn build(config: Config, previous: Option<&Snapshot>, ground: &Ground) -> Re
         backends,
         names,
         certificates,
+        acme: ground.acme.clone(),
+        wanted,
         wants_ja4: plugins.plugins.iter().any(|plugin| plugin.wants_facts()),
         spent: plugins.plugins.iter().map(spent).collect(),
         plugins: plugins.plugins,

@@ -55,6 +55,8 @@ pub fn diff(old: &Snapshot, new: &Snapshot) -> Changes {
         ("server", old.config.server != new.config.server),
         ("log", old.config.log != new.config.log),
         ("dns", old.config.dns != new.config.dns),
+        // A file that the table names is part of it; so are the hosts that routes have now.
+        ("acme", old.wanted != new.wanted),
     ];
     let changed: Vec<_> =
         settings.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name.to_owned()).collect();

@@ -169,7 +169,7 @@ static SYSTEM: LazyLock<SystemRoots> = LazyLock::new(|| {
     SystemRoots { roots: Arc::new(roots), problems }
 });
 
-fn system_roots() -> Result<Arc<RootCertStore>, String> {
+pub(crate) fn system_roots() -> Result<Arc<RootCertStore>, String> {
     if SYSTEM.roots.is_empty() {
         return Err(
             "this system has no certificate authorities; install `ca-certificates`, or name a file in `tls.ca`".into(),
@@ -178,7 +178,8 @@ fn system_roots() -> Result<Arc<RootCertStore>, String> {
     Ok(SYSTEM.roots.clone())
 }
 
-fn read_authorities(path: &Path) -> Result<(Arc<RootCertStore>, Digest), String> {
+/// The roots in a PEM file, and its digest.
+pub(crate) fn read_authorities(path: &Path) -> Result<(Arc<RootCertStore>, Digest), String> {
     let file = path.display();
     let bytes = read_file(path)?;
     let mut roots = RootCertStore::empty();

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    net::IpAddr,
     pin::pin,
     sync::Arc,
 };
@@ -10,7 +11,8 @@ use std::{
 use bytes::BytesMut;
 use portcullis_config::listener::TlsVersion;
 use rustls::{
-    AlertDescription, Error as TlsError, HandshakeKind, PeerIncompatible, ProtocolVersion, ServerConnection,
+    AlertDescription, Error as TlsError, HandshakeKind, PeerIncompatible, ProtocolVersion, ServerConfig,
+    ServerConnection,
     server::{Accepted, Acceptor},
 };
 use tokio::{
@@ -21,28 +23,35 @@ use tokio_rustls::{StartHandshake, server::TlsStream};
 
 use super::{server::ServerTls, store::take_chosen};
 use crate::{
+    acme::Only,
     error::{Error, Kind},
     net::hello::Hello,
     record,
 };
 
 /// Completes the handshake that `hello` began. `received` is what was read of `stream` so far: the ClientHello and what
-/// came behind it. Waits until `deadline` at most. The client is told by an alert what is wrong; dropped midway, it is not.
+/// came behind it. `local`: the address that the client came to. Waits until `deadline` at most. The client is told by an alert what is wrong; dropped midway, it is not.
 pub async fn accept<IO>(
     mut stream: IO,
     hello: &Hello,
     received: BytesMut,
     tls: &ServerTls,
+    local: IpAddr,
     deadline: Instant,
 ) -> Result<(TlsStream<IO>, record::Tls), Error>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    if !tls.resolver.covers(hello.sni.as_deref()) {
+    // A client that was told an address names no host (RFC 6066 section 3).
+    let of_address = if hello.sni.is_none() { tls.resolver.for_address(local) } else { None };
+    if of_address.is_none() && !tls.resolver.covers(hello.sni.as_deref()) {
         // rustls would say access_denied, which tells nobody what to do.
         send(&mut stream, &alert(AlertDescription::UnrecognisedName), deadline).await;
         let detail = match &hello.sni {
-            Some(name) => format!("no certificate covers `{name}`, and the listener has no default"),
+            Some(name) => match tls.resolver.why_none(name) {
+                Some(reason) => format!("there is no certificate for `{name}` yet: {reason}"),
+                None => format!("no certificate covers `{name}`, and the listener has no default"),
+            },
             None => "the client names no host, and the listener has no default certificate".to_owned(),
         };
         return Err(Error::client(Kind::TlsProtocolError, 421, detail));
@@ -57,14 +66,22 @@ where
     };
     // Whatever was chosen before is another connection's.
     take_chosen();
+    let config = match &of_address {
+        None => tls.config.clone(),
+        Some(issued) => {
+            let mut config = ServerConfig::clone(&tls.config);
+            config.cert_resolver = Arc::new(Only(issued.certified.clone()));
+            Arc::new(config)
+        }
+    };
     let start = StartHandshake::from_parts(accepted, stream);
-    let handshake = start.into_stream_with(tls.config.clone(), |connection| {
+    let handshake = start.into_stream_with(config, |connection| {
         // What came behind the ClientHello (a rejected attempt at early data) is the engine's too. It cannot refuse: its buffer takes
         // more than was read here; if it did, the handshake would fail over the missing bytes.
         while !rest.is_empty() && matches!(connection.read_tls(&mut rest), Ok(1..)) {}
     });
     drop(received);
-    let mut certificate = take_chosen();
+    let mut certificate = take_chosen().or_else(|| of_address.map(|issued| issued.name.clone()));
     let mut handshake = pin!(handshake);
     let result = timeout_at(
         deadline,

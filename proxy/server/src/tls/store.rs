@@ -12,12 +12,14 @@ use rustls::{
 use smallvec::SmallVec;
 
 use super::certificates::{Certified, Loaded};
+use crate::acme::Acme;
 
 /// The certificates in force, for every listener. A reload replaces them all at once; handshakes under way keep what
 /// they have been given.
 #[derive(Debug)]
 pub struct Store {
     index: ArcSwap<Index>,
+    acme: Arc<Acme>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +37,12 @@ type Candidates = SmallVec<[Arc<Certified>; 2]>;
 impl Store {
     /// A store of these certificates.
     pub fn new(loaded: Loaded) -> Self {
-        Self { index: ArcSwap::from_pointee(Index::new(loaded)) }
+        Self::with(loaded, Arc::default())
+    }
+
+    /// A store of these certificates, and of those that are ordered.
+    pub fn with(loaded: Loaded, acme: Arc<Acme>) -> Self {
+        Self { index: ArcSwap::from_pointee(Index::new(loaded)), acme }
     }
 
     /// Shows these from now on.
@@ -51,6 +58,11 @@ impl Store {
     /// The certificates that cover `host` (lower case, without trailing dot), the one preferred first.
     pub fn covering(&self, host: &str) -> SmallVec<[Arc<Certified>; 2]> {
         self.index.load().covering(host).cloned().collect()
+    }
+
+    /// Whether some certificate covers every name right below `suffix`.
+    pub fn covers_wildcard(&self, suffix: &str) -> bool {
+        self.index.load().wildcard.contains_key(suffix)
     }
 
     /// The certificate of that name in the configuration.
@@ -87,23 +99,56 @@ impl Index {
         exact.into_iter().chain(wildcard).flatten()
     }
 
-    fn choose(
-        &self,
-        host: Option<&str>,
-        default: Option<&str>,
-        schemes: &[SignatureScheme],
-    ) -> Option<&Arc<Certified>> {
+    /// The best of those from files, and whether the client can check it.
+    fn choose(&self, host: &str, schemes: &[SignatureScheme]) -> Option<(&Arc<Certified>, bool)> {
         let mut first = None;
+        for candidate in self.covering(host) {
+            if candidate.suits(schemes) {
+                return Some((candidate, true));
+            }
+            first = first.or(Some((candidate, false)));
+        }
+        first
+    }
+}
+
+/// What is shown to a client.
+#[derive(Debug, Clone)]
+struct Chosen {
+    name: Arc<str>,
+    key: Arc<CertifiedKey>,
+}
+
+impl From<&Arc<Certified>> for Chosen {
+    fn from(certified: &Arc<Certified>) -> Self {
+        Self { name: certified.name.clone(), key: certified.key.clone() }
+    }
+}
+
+impl Store {
+    /// In this order: from a file and suitable, ordered and suitable, from a file, ordered, the default. Where none suits, the handshake
+    /// fails over the signature, which is what the log should say.
+    fn choose(&self, host: Option<&str>, default: Option<&str>, schemes: &[SignatureScheme]) -> Option<Chosen> {
+        let index = self.index.load();
         if let Some(host) = host {
-            for candidate in self.covering(host.strip_suffix('.').unwrap_or(host)) {
-                if candidate.suits(schemes) {
-                    return Some(candidate);
-                }
-                first = first.or(Some(candidate));
+            let host = host.strip_suffix('.').unwrap_or(host);
+            let file = index.choose(host, schemes);
+            if let Some((certified, true)) = file {
+                return Some(certified.into());
+            }
+            let covering = self.acme.covering(host);
+            let suitable = covering.iter().find(|issued| issued.certified.key.choose_scheme(schemes).is_some());
+            let from_file = file.map(|(certified, _)| Chosen::from(certified));
+            let ordered = |issued: &Arc<portcullis_certs::issued::Issued>| Chosen {
+                name: issued.name.clone(),
+                key: issued.certified.clone(),
+            };
+            let chosen = suitable.map(ordered).or(from_file).or_else(|| covering.first().map(ordered));
+            if chosen.is_some() {
+                return chosen;
             }
         }
-        // Where none suits, the handshake fails over the signature, which is what the log should say.
-        first.or_else(|| self.by_name.get(default?))
+        index.by_name.get(default?).map(Chosen::from)
     }
 }
 
@@ -124,16 +169,25 @@ impl Resolver {
     pub(super) fn covers(&self, host: Option<&str>) -> bool {
         let index = self.store.index.load();
         let default = self.default.as_deref().is_some_and(|name| index.by_name.contains_key(name));
-        default || host.is_some_and(|host| index.covering(host).next().is_some())
+        default || host.is_some_and(|host| index.covering(host).next().is_some() || self.store.acme.covers(host))
+    }
+
+    /// Why there is no certificate for a host that is to have one.
+    pub(super) fn why_none(&self, host: &str) -> Option<String> {
+        self.store.acme.why_none(host)
+    }
+
+    /// The certificate for a client that names no host and came to this address.
+    pub(super) fn for_address(&self, address: std::net::IpAddr) -> Option<Arc<portcullis_certs::issued::Issued>> {
+        self.store.acme.for_address(address)
     }
 }
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let index = self.store.index.load();
-        let chosen = index.choose(hello.server_name(), self.default.as_deref(), hello.signature_schemes())?;
-        CHOSEN.set(Some(chosen.name.clone()));
-        Some(chosen.key.clone())
+        let chosen = self.store.choose(hello.server_name(), self.default.as_deref(), hello.signature_schemes())?;
+        CHOSEN.set(Some(chosen.name));
+        Some(chosen.key)
     }
 }
 
@@ -163,7 +217,7 @@ mod tests {
     ];
 
     fn chosen(store: &Store, host: &str, default: Option<&str>, schemes: &[SignatureScheme]) -> Option<String> {
-        store.index.load().choose(Some(host), default, schemes).map(|certified| certified.name.to_string())
+        store.choose(Some(host), default, schemes).map(|chosen| chosen.name.to_string())
     }
 
     #[test]

@@ -1,4 +1,5 @@
 """nginx of the system."""
+import json
 import os
 import pathlib
 import signal
@@ -6,11 +7,15 @@ import signal
 from .. import places, prepare
 from .peer import Peer, fill, first_line
 
-STREAM = pathlib.Path(os.environ.get('NGINX_MODULES', '/usr/lib/nginx/modules')) / 'ngx_stream_module.so'
+MODULES = pathlib.Path(os.environ.get('NGINX_MODULES', '/usr/lib/nginx/modules'))
+STREAM = MODULES / 'ngx_stream_module.so'
+MODSECURITY = MODULES / 'ngx_http_modsecurity_module.so'
 
 
 class Nginx(Peer):
     name = 'nginx'
+    # With libmodsecurity: the rule files.
+    rules = ()
 
     @classmethod
     def find(cls):
@@ -22,6 +27,12 @@ class Nginx(Peer):
             return (f'{STREAM} does not exist (Debian: apt-get install libnginx-mod-stream; elsewhere NGINX_MODULES '
                     'names the folder)')
         return None
+
+    @classmethod
+    def extended(cls, task):
+        if task.name != 'waf' or not MODSECURITY.exists():
+            return []
+        return [type(cls.__name__, (cls,), {'name': 'nginx-modsecurity', 'bare': cls, 'rules': json.loads(task.config)})]
 
     def version(self):
         return first_line(self.binary, '-v').removeprefix('nginx version: ')
@@ -36,6 +47,10 @@ class Nginx(Peer):
             locations = ' '.join(f'location {path} {{ proxy_pass http://{pool}; }}' for path, pool in rules)
             servers.append(f'    server {{ {plain}; {secure}; server_name {host}; {locations} }}')
         modules = stream = ''
+        if self.rules:
+            modules = f'load_module {MODSECURITY};'
+            self.write('rules.conf', ''.join(f'Include {path}\n' for path in self.rules))
+            servers.insert(0, f'    modsecurity on;\n    modsecurity_rules_file {places.RUN / self.dir}/rules.conf;')
         if model.sni:
             modules = f'load_module {STREAM};'
             names = ' '.join(f'{name} {address};' for name, address in model.sni.items())

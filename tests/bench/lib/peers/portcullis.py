@@ -17,6 +17,8 @@ class Portcullis(Peer):
 
     @classmethod
     def extended(cls, task):
+        if task.name == 'waf':
+            return [type(cls.__name__, (cls,), {'name': 'portcullis-waf', 'bare': cls, 'task': task, 'isolation': 'worker'})]
         return [type(cls.__name__, (cls,), {'name': f'{cls.name}-{isolation}', 'bare': cls, 'task': task,
                                             'isolation': isolation}) for isolation in ('worker', 'exchange')]
 
@@ -37,7 +39,10 @@ class Portcullis(Peer):
                 routes.append(f'[[route]]\nlistener = "l4"\nsni = "{name}"\npassthrough = "{name}"\n')
                 backends.append(f'[backend."{name}"]\nendpoints = ["tcp://{address}"]\n')
         use = plugin = ''
-        if self.task:
+        if self.task and self.task.name == 'waf':
+            use = 'plugins = ["waf"]\n'
+            plugin = f'[plugin.waf]\nmodule = "builtin:waf"\n[plugin.waf.config]\nrules = {self.task.config}\n'
+        elif self.task:
             use = 'plugins = ["measured"]\n'
             plugin = (f'[plugin.measured]\nmodule = "{prepare.GUEST}"\nisolation = "{self.isolation}"\n'
                       f'limits = {{ instances = {self.instances} }}\nconfig = {self.task.config}\n')

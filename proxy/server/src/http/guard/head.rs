@@ -43,9 +43,11 @@ pub struct HeadFacts {
 }
 
 impl HeadFacts {
-    /// The target as it was sent, where it had to be encoded. `head` are the bytes that this is known of.
+    /// The target as it was sent, where a URI cannot say: it has to be encoded, or is an absolute one, whose path may be left out. `head`
+    /// are the bytes that this is known of.
     pub fn raw_target(&self, head: &[u8]) -> Option<RawTarget> {
-        (self.unencoded > 0).then(|| RawTarget::new(&head[self.target.clone()], self.before_path))
+        (self.unencoded > 0 || self.before_path > 0)
+            .then(|| RawTarget::new(&head[self.target.clone()], self.before_path))
     }
 
     /// The head with its target encoded: what everybody behind the guard reads.

@@ -47,7 +47,7 @@ pub struct Shared {
 #[derive(Debug, Default)]
 struct Rare {
     refusal: Option<Box<Refusal>>,
-    raw_target: Option<Box<RawTarget>>,
+    raw_target: Option<Arc<RawTarget>>,
     /// Whom to wake when a held connection may go on.
     held: Option<Waker>,
 }
@@ -65,8 +65,8 @@ pub struct Admitted {
     /// When set, the request that hyper gave to the service is made up: answer with the refusal's status, and log the refusal.
     /// hyper closes the connection after that answer.
     pub refusal: Option<Box<Refusal>>,
-    /// The target as it came, where it had to be encoded.
-    pub raw_target: Option<Box<RawTarget>>,
+    /// The target as it came, where hyper does not say: it had to be encoded, or is an absolute one.
+    pub raw_target: Option<Arc<RawTarget>>,
     /// How long the body is.
     pub body: BodyLength,
     /// Whether the client asks for an upgrade. Then no byte after this request is looked at before `in_flight` is dropped or
@@ -163,7 +163,7 @@ impl Shared {
         body: BodyLength,
         upgrade: bool,
         refusal: Option<Box<Refusal>>,
-        raw_target: Option<Box<RawTarget>>,
+        raw_target: Option<Arc<RawTarget>>,
     ) {
         if refusal.is_some() || raw_target.is_some() || self.has_rare.load(Relaxed) {
             let mut rare = self.rare();

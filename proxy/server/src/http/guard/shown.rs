@@ -1,5 +1,7 @@
 //! A head that is refused, as far as it was understood.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use memchr::memchr;
 
@@ -14,7 +16,7 @@ pub struct Shown {
     /// As sent.
     pub method: Method,
     /// As sent.
-    pub target: RawTarget,
+    pub target: Arc<RawTarget>,
     /// As sent; 0.9 to 3.0.
     pub version: Version,
     /// As sent.
@@ -49,7 +51,7 @@ impl Shown {
             }
         }
         let method = Method::from_bytes(method).ok()?;
-        let target = RawTarget::new(target, path_of(target));
+        let target = Arc::new(RawTarget::new(target, path_of(target)));
         Some(Box::new(Self { method, target, version, fields }))
     }
 }

@@ -15,6 +15,8 @@ use super::{
 };
 use crate::net::hello;
 
+const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
@@ -26,7 +28,7 @@ fn server(files: &Files, names: &[&str]) -> ServerTls {
 async fn serve(mut stream: DuplexStream, tls: &ServerTls) -> Result<(TlsStream<DuplexStream>, record::Tls), Error> {
     let mut received = BytesMut::new();
     let hello = hello::read(&mut stream, &mut received, soon()).await?;
-    accept(stream, &hello, received, tls, soon()).await
+    accept(stream, &hello, received, tls, LOCAL, soon()).await
 }
 
 /// One connection: what the client got, and what the server knows.
@@ -188,7 +190,7 @@ async fn a_client_that_stalls_ends_at_the_deadline_and_one_that_goes_at_once() {
         if !stalls {
             near.as_mut().unwrap().shutdown().await.unwrap();
         }
-        let error = accept(far, &hello, received, &tls, deadline).await.unwrap_err();
+        let error = accept(far, &hello, received, &tls, LOCAL, deadline).await.unwrap_err();
         let expected = if stalls { Kind::ConnectionReadTimeout } else { Kind::ConnectionTerminated };
         assert_eq!(error.kind, expected, "{error}");
     }
@@ -229,7 +231,7 @@ async fn bytes_behind_the_hello_are_not_lost() {
             }
         }
     };
-    let (result, ()) = tokio::join!(accept(far, &hello, received, &tls, soon()), client);
+    let (result, ()) = tokio::join!(accept(far, &hello, received, &tls, LOCAL, soon()), client);
     assert_eq!(result.unwrap().1.version, "TLSv1.3");
 }
 
