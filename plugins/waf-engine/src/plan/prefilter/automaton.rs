@@ -73,11 +73,11 @@ impl Automaton {
             at += 1;
             let back = fallback[state];
             let others = trie[back];
-            for (class, other) in others.into_iter().enumerate() {
-                let child = trie[state][class] as usize;
+            for (next, other) in trie[state].iter_mut().zip(others) {
+                let child = *next as usize;
                 if child == 0 {
                     // At the root, `other` is the root itself.
-                    trie[state][class] = other;
+                    *next = other;
                     continue;
                 }
                 fallback[child] = if state == 0 { 0 } else { other as usize };
