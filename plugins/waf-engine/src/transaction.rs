@@ -472,10 +472,11 @@ impl Transaction {
             Some(action) => over && action == LimitAction::Reject,
             None => end == BodyEnd::Limit,
         };
-        if reject && self.request_body_access(&cx) {
-            if let Some(refused) = self.refuse_length("Request body is larger than SecRequestBodyLimit") {
-                return refused;
-            }
+        if reject
+            && self.request_body_access(&cx)
+            && let Some(refused) = self.refuse_length("Request body is larger than SecRequestBodyLimit")
+        {
+            return refused;
         }
         self.run(&cx, Phase::RequestBody)
     }
@@ -518,10 +519,11 @@ impl Transaction {
             let action = settings.response_body_limit_action;
             let (body, over) = within(body, end, limit, action);
             self.fill_response_body(body, over);
-            if over && action == Some(LimitAction::Reject) {
-                if let Some(refused) = self.refuse_length("Response body is larger than SecResponseBodyLimit") {
-                    return refused;
-                }
+            if over
+                && action == Some(LimitAction::Reject)
+                && let Some(refused) = self.refuse_length("Response body is larger than SecResponseBodyLimit")
+            {
+                return refused;
             }
         }
         self.run(&cx, Phase::ResponseBody)

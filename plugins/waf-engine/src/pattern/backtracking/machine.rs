@@ -6,6 +6,9 @@ use super::{
 };
 use crate::bytes::ByteSet;
 
+/// Where the groups of a match begin and end.
+type Spans = Vec<Option<(usize, usize)>>;
+
 /// A slot that holds no position.
 const UNSET: usize = usize::MAX;
 /// Things to come back to, at most: 24 bytes each.
@@ -53,7 +56,7 @@ impl Program {
         value: &[u8],
         start: usize,
         from: usize,
-    ) -> Result<Option<Vec<Option<(usize, usize)>>>, TooManySteps> {
+    ) -> Result<Option<Spans>, TooManySteps> {
         let slots = vec![UNSET; self.slots];
         let mut machine =
             Machine { program: self, value, start, slots, memories: Vec::new(), entered: Vec::new(), steps: 0 };

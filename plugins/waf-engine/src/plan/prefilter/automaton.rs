@@ -72,6 +72,7 @@ impl Automaton {
             let state = order[at];
             at += 1;
             let back = fallback[state];
+            #[allow(clippy::needless_range_loop, reason = "two rows are read, and one of them is written")]
             for class in 0..CLASSES {
                 let (child, other) = (trie[state][class] as usize, trie[back][class]);
                 if child == 0 {

@@ -176,7 +176,8 @@ fn prefilter_speed() {
         println!("    found {count} times: {}", texts[&(*number as u16)]);
     }
     // The quickest of many short batches: others may use the machine, too.
-    let least = |mut work: Box<dyn FnMut(&[u8], &ByteSet) + '_>| {
+    type Work<'a> = Box<dyn FnMut(&[u8], &ByteSet) + 'a>;
+    let least = |mut work: Work<'_>| {
         let batches = (0..2000).map(|_| {
             let begin = std::time::Instant::now();
             for _ in 0..10 {
