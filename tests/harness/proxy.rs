@@ -41,7 +41,11 @@ pub struct Plan {
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
     stdout: Option<Stdio>,
+    patience: Duration,
 }
+
+/// How long a start may take. Generous: the machine may be busy.
+const START: Duration = Duration::from_secs(30);
 
 /// Puts a configuration's text into a folder in its own way.
 type Layout = fn(&Path, &str);
@@ -73,7 +77,15 @@ impl Plan {
         let folder = tempfile::Builder::new().prefix("portcullis-").tempdir().expect("a folder can be made");
         let values = BTreeMap::from([("dir".to_owned(), folder.path().display().to_string())]);
         let ground = Ground { folder, config: "portcullis.toml", values, ports: Mutex::default() };
-        Self { text: text.into(), layout: None, ground, environment: Vec::new(), wrapper: Vec::new(), stdout: None }
+        Self {
+            text: text.into(),
+            layout: None,
+            ground,
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+            stdout: None,
+            patience: START,
+        }
     }
 
     /// Runs another text, with the same files, values and ports.
@@ -132,6 +144,13 @@ impl Plan {
         self
     }
 
+    /// How long the start may take, where it compiles something large.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.patience = limit;
+        self
+    }
+
     /// Standard output, instead of the file `access.log`.
     #[must_use]
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
@@ -156,7 +175,7 @@ impl Plan {
         let child = self.launch();
         let mut proxy = Proxy { child, ground: self.ground };
         work(&proxy).await;
-        proxy.serves().await;
+        proxy.serves_within(self.patience).await;
         proxy
     }
 
@@ -341,11 +360,11 @@ impl Proxy {
         self.signal(signal);
         self.ended().await;
         self.child = launch::launch(self.folder(), &self.ground.config(), &[], &[], None);
-        self.serves().await;
+        self.serves_within(START).await;
     }
 
-    async fn serves(&mut self) {
-        eventually_within(Duration::from_secs(30), "the proxy serves", async || {
+    async fn serves_within(&mut self, patience: Duration) {
+        eventually_within(patience, "the proxy serves", async || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("the proxy ended with {status}");
             }

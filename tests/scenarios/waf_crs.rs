@@ -10,7 +10,7 @@ mod conformance;
 mod service;
 mod traffic;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use portcullis_tests::{
     proxy::{Plan, Proxy},
@@ -40,9 +40,14 @@ rules = [@rules@]
 @waf@
 "#;
 
+/// How long it may take until rules are in force: the plugin is compiled with its image, by a compiler that was itself not optimised, on a
+/// machine that may be busy.
+const COMPILED: Duration = Duration::from_secs(120);
+
 fn guarded(rules: &[String], settings: &str, origin: impl ToString) -> Plan {
     let list: Vec<_> = rules.iter().map(|rule| format!("{rule:?}")).collect();
-    Plan::new(GUARDED).set("rules", list.join(", ")).set("waf", settings).set("origin", origin)
+    let plan = Plan::new(GUARDED).within(COMPILED);
+    plan.set("rules", list.join(", ")).set("waf", settings).set("origin", origin)
 }
 
 /// The rules of CRS 4 in the order that its authors load them, with `setup` in between.

@@ -8,7 +8,7 @@ use portcullis_tests::{
 };
 use serde_json::Value;
 
-use super::{GUARDED, audit_log, guarded};
+use super::{COMPILED, GUARDED, audit_log, guarded};
 
 const HOST: &str = "a.example";
 
@@ -24,14 +24,13 @@ async fn status(proxy: &Proxy, target: &str) -> u16 {
     client.exchange(format!("GET {target} HTTP/1.1\r\nhost: {HOST}\r\n\r\n")).await.status
 }
 
-/// How long a change of rules may take: the plugin is compiled anew with its image, by a compiler that was itself not optimised.
-const RELOAD: Duration = Duration::from_secs(90);
-
 /// Waits until the rule about `word` is in force.
 async fn in_force(proxy: &Proxy, word: &str) {
     let target = format!("/?q={word}");
-    eventually_within(RELOAD, "the new rule is in force", async || (status(proxy, &target).await == 403).then_some(()))
-        .await;
+    eventually_within(COMPILED, "the new rule is in force", async || {
+        (status(proxy, &target).await == 403).then_some(())
+    })
+    .await;
 }
 
 fn one(origin: &Origin, rules: &str, settings: &str) -> Plan {
@@ -40,7 +39,7 @@ fn one(origin: &Origin, rules: &str, settings: &str) -> Plan {
 
 #[test]
 fn rules_change_under_traffic_and_nothing_is_dropped() {
-    scenario_within(4 * RELOAD, async {
+    scenario_within(4 * COMPILED, async {
         let _alone = alone().await;
         let origin = Origin::start().await;
         let proxy = one(&origin, &refuses(1, "one"), "").start().await;
@@ -54,7 +53,7 @@ fn rules_change_under_traffic_and_nothing_is_dropped() {
             load.go_on(30).await;
         }
         proxy.write("rules/own.conf", "SecRule ARGS \"@beginsWitt x\" \"id:1,deny\"\n");
-        eventually_within(RELOAD, "the mistake is told", async || {
+        eventually_within(COMPILED, "the mistake is told", async || {
             proxy.error_log().contains("beginsWitt").then_some(())
         })
         .await;
@@ -95,7 +94,11 @@ fn a_route_has_its_own_mode_and_exceptions_and_the_rules_are_there_once() {
             path = \"/except/all/*\"
             "
         );
-        let plan = Plan::new(more).set("rules", "\"rules/own.conf\"").set("waf", "").set("origin", origin.address());
+        let plan = Plan::new(more)
+            .within(COMPILED)
+            .set("rules", "\"rules/own.conf\"")
+            .set("waf", "")
+            .set("origin", origin.address());
         let proxy = plan.file("rules/own.conf", refuses(1, "one") + &refuses(2, "two")).start().await;
         for (target, expected) in [
             ("/?q=one", 403),
@@ -203,7 +206,7 @@ async fn reloaded(times: usize) -> i64 {
 
 #[test]
 fn reloading_the_rules_does_not_grow_the_process() {
-    scenario_within(6 * RELOAD, async {
+    scenario_within(6 * COMPILED, async {
         let _alone = alone().await;
         let grown = reloaded(6).await;
         assert!(grown < 16 * 1024, "{grown} KiB");

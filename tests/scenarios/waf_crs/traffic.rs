@@ -81,6 +81,7 @@ async fn judge(rules: &[String], blocked_at_least: usize) {
     let passed: Vec<_> =
         statuses.iter().zip(&attacks).filter(|(status, _)| **status == 200).map(|(_, (name, _))| name).collect();
     let blocked = statuses.iter().filter(|status| **status == 403).count();
+    println!("{blocked} of {} attacks were refused; passed: {passed:#?}", attacks.len());
     assert!(blocked >= blocked_at_least, "{blocked} of {} were refused; passed: {passed:#?}", attacks.len());
     assert_eq!(origin.count(), benign.len() + passed.len(), "what is refused reaches nobody");
 }

@@ -10,7 +10,7 @@ use super::{bits::Bits, names::Names, prefilter::Prefilter};
 use crate::{
     bytes::ByteSet,
     model::{self, Phase, Selector, Variable, XPath},
-    needs::Needs,
+    needs::{Clause, Needs},
     transform::Transformation,
 };
 
@@ -58,6 +58,26 @@ pub(crate) struct View {
     /// but for the empty one, if this is set: `length` makes `0` of it.
     pub makes_something: bool,
     pub rules: Bits,
+    /// With any of these bytes, a value may become one of any bytes. Without, its bytes stay, go, or become
+    pub unbounded: ByteSet,
+    /// one of these,
+    pub produced: ByteSet,
+    /// and no rule matches without one of these.
+    pub needed: ByteSet,
+}
+
+impl View {
+    /// Whether a value in which these bytes occur may look different, and then match.
+    pub fn concerns(&self, present: &ByteSet) -> bool {
+        if self.makes_something {
+            return true;
+        }
+        if !self.triggers.meets(present) {
+            return false;
+        }
+        let possible = present.union(&self.produced);
+        self.unbounded.meets(&possible) || self.needed.meets(&possible)
+    }
 }
 
 /// Values that stay the same from the moment they are there.
@@ -113,7 +133,8 @@ impl Candidates {
                 None => classes.always.insert(index),
                 Some(_) => {
                     filtered.insert(index);
-                    classes.add(index, count, &rule.links[0], names);
+                    let needed = needs[index].as_ref().map_or(ByteSet::ALL, needed);
+                    classes.add(index, count, &rule.links[0], names, &needed);
                 }
             }
         }
@@ -141,7 +162,7 @@ impl Classes {
         Self { always: Bits::none(count), variables: Vec::new(), named: Vec::new(), paths: Vec::new() }
     }
 
-    fn add(&mut self, rule: usize, count: usize, link: &model::Link, names: &mut Names) {
+    fn add(&mut self, rule: usize, count: usize, link: &model::Link, names: &mut Names, needed: &ByteSet) {
         for target in link.targets.iter().filter(|target| !target.excluded) {
             let class = match &target.selector {
                 Selector::Name(name) => {
@@ -162,7 +183,7 @@ impl Classes {
                     &mut self.variables[at].1
                 }
             };
-            class.add(rule, count, link);
+            class.add(rule, count, link, needed);
         }
     }
 }
@@ -180,7 +201,7 @@ impl Class {
         Self { rules: Bits::none(count), views: Vec::new(), triggers: ByteSet::EMPTY, makes_something: false }
     }
 
-    fn add(&mut self, rule: usize, count: usize, link: &model::Link) {
+    fn add(&mut self, rule: usize, count: usize, link: &model::Link, needed: &ByteSet) {
         self.rules.insert(rule);
         let whole = &link.transformations[..];
         let first = if link.multi_match { 1 } else { whole.len() };
@@ -192,21 +213,88 @@ impl Class {
             let view = match self.views.iter().position(|view| *view.chain == *chain) {
                 Some(at) => &mut self.views[at],
                 None => {
-                    self.views.push(View {
-                        chain: chain.into(),
-                        triggers: triggers(chain),
-                        makes_something: chain.iter().any(|step| step.could_change(&ByteSet::EMPTY)),
-                        rules: Bits::none(count),
-                    });
+                    self.views.push(View::new(chain, count));
                     let last = self.views.len() - 1;
                     &mut self.views[last]
                 }
             };
             view.rules.insert(rule);
+            view.needed = view.needed.union(needed);
             self.triggers = self.triggers.union(&view.triggers);
             self.makes_something |= view.makes_something;
         }
     }
+}
+
+impl View {
+    fn new(chain: &[Transformation], count: usize) -> Self {
+        let mut view = Self {
+            chain: chain.into(),
+            triggers: triggers(chain),
+            makes_something: chain.iter().any(|step| step.could_change(&ByteSet::EMPTY)),
+            rules: Bits::none(count),
+            unbounded: ByteSet::EMPTY,
+            produced: ByteSet::EMPTY,
+            needed: ByteSet::EMPTY,
+        };
+        for step in chain {
+            match produces(*step) {
+                Some(bytes) => view.produced = view.produced.union(&bytes),
+                None => view.unbounded = view.unbounded.union(&triggers(&[*step])),
+            }
+        }
+        view
+    }
+}
+
+/// The bytes that a transformation writes which were not there before, where these are few: those that take away.
+fn produces(step: Transformation) -> Option<ByteSet> {
+    use Transformation as T;
+    Some(match step {
+        T::Trim | T::TrimLeft | T::TrimRight | T::RemoveNulls | T::RemoveWhitespace => ByteSet::EMPTY,
+        T::CompressWhitespace | T::ReplaceNulls | T::ReplaceComments | T::RemoveComments | T::RemoveCommentsChar => {
+            ByteSet::list(b" ")
+        }
+        T::NormalizePath | T::NormalizePathWin => ByteSet::list(b"./"),
+        T::Lowercase => ByteSet::range(b'a', b'z'),
+        T::Uppercase => ByteSet::range(b'A', b'Z'),
+        T::CmdLine => ByteSet::range(b'a', b'z').union(&ByteSet::list(b" ")),
+        _ => return None,
+    })
+}
+
+/// Bytes of which a value has one if it has what an operator needs: of its clauses, the one whose bytes are rarest.
+fn needed(needs: &Needs) -> ByteSet {
+    let either_case = |byte: u8| ByteSet::list(&[byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]);
+    let mut best: Option<(usize, ByteSet)> = None;
+    for clause in &needs.clauses {
+        let mut set = ByteSet::EMPTY;
+        match clause {
+            Clause::Bytes(bytes) => bytes.iter().for_each(|byte| set = set.union(&either_case(byte))),
+            Clause::Literals(literals) => {
+                for literal in literals {
+                    // The whole literal is there, so its rarest byte is.
+                    match literal.iter().max_by_key(|byte| rarity(**byte)) {
+                        Some(byte) => set = set.union(&either_case(*byte)),
+                        None => set = ByteSet::ALL,
+                    }
+                }
+            }
+        }
+        let common = set.iter().map(|byte| COMMON.len() - rarity(byte)).sum();
+        if best.as_ref().is_none_or(|(known, _)| common < *known) {
+            best = Some((common, set));
+        }
+    }
+    best.map_or(ByteSet::ALL, |(_, set)| set)
+}
+
+/// Bytes of ordinary requests, the commonest first.
+const COMMON: &[u8] = b"etaoinshrdlcumwfgypbvkjxqzETAOINSHRDLCUMWFGYPBVKJXQZ0123456789/.-_ =:;,&()";
+
+/// Greater for rarer bytes, at most the number of common ones.
+fn rarity(byte: u8) -> usize {
+    COMMON.iter().position(|common| *common == byte).unwrap_or(COMMON.len())
 }
 
 /// A chain without its last steps that change nothing but ASCII case: the prefilter does not regard it.
@@ -223,7 +311,6 @@ fn seen(chain: &[Transformation]) -> &[Transformation] {
 /// change values of some bytes can change values of more bytes, too (`could_change` never turns false as bytes are added). Letters
 /// are left out in both cases or not at all, so that it makes no difference when case is changed on the way.
 fn triggers(chain: &[Transformation]) -> ByteSet {
-    let common = b"etaoinshrdlcumwfgypbvkjxqz0123456789/.-_ =:;,&()";
     let upper = ByteSet::range(b'A', b'Z');
     let changes = |step: &Transformation, set: &ByteSet| match step {
         Transformation::Lowercase | Transformation::Uppercase => false,
@@ -232,7 +319,7 @@ fn triggers(chain: &[Transformation]) -> ByteSet {
         _ => step.could_change(set),
     };
     let mut without = ByteSet::EMPTY;
-    for byte in common.iter().copied().chain(0..=255) {
+    for byte in COMMON.iter().copied().chain(0..=255) {
         let mut more = without;
         more.insert(byte.to_ascii_lowercase());
         more.insert(byte.to_ascii_uppercase());
@@ -249,33 +336,6 @@ mod tests {
 
     use super::*;
 
-    const ALL: &[Transformation] = &[
-        Transformation::Base64Decode,
-        Transformation::CmdLine,
-        Transformation::CompressWhitespace,
-        Transformation::CssDecode,
-        Transformation::EscapeSeqDecode,
-        Transformation::HtmlEntityDecode,
-        Transformation::JsDecode,
-        Transformation::Length,
-        Transformation::Lowercase,
-        Transformation::NormalizePath,
-        Transformation::NormalizePathWin,
-        Transformation::RemoveComments,
-        Transformation::RemoveCommentsChar,
-        Transformation::RemoveNulls,
-        Transformation::RemoveWhitespace,
-        Transformation::ReplaceComments,
-        Transformation::ReplaceNulls,
-        Transformation::SqlHexDecode,
-        Transformation::Trim,
-        Transformation::Uppercase,
-        Transformation::UrlDecode,
-        Transformation::UrlDecodeUni,
-        Transformation::UrlEncode,
-        Transformation::Utf8ToUnicode,
-    ];
-
     #[test]
     fn triggers_are_few() {
         let triggers = |step| triggers(&[step]).iter().collect::<Vec<_>>();
@@ -286,12 +346,47 @@ mod tests {
         assert_eq!(triggers(Transformation::CmdLine), b"\t\n\r \"',;\\^");
     }
 
+    #[test]
+    fn the_rarest_clause_is_needed() {
+        let literals =
+            |literals: &[&str]| Clause::Literals(literals.iter().map(|text| text.as_bytes().into()).collect());
+        let of = |clauses| needed(&Needs { clauses, length: 1 }).iter().collect::<Vec<_>>();
+        assert_eq!(of(vec![literals(&["tea", "javascript:"]), literals(&["<svg", "<x"])]), b"<");
+        assert_eq!(of(vec![literals(&["zeta"])]), b"Zz");
+        assert_eq!(of(vec![Clause::Bytes(ByteSet::list(b"a;"))]), b";Aa");
+    }
+
     proptest! {
+        #[test]
+        fn a_view_that_does_not_concern_a_value_shows_nothing_needed(
+            value in proptest::collection::vec(any::<u8>(), 1..40),
+            text in "[ -~]{1,40}",
+            chain in proptest::collection::vec(proptest::sample::select(Transformation::ALL), 1..4),
+            wanted in any::<u8>(),
+        ) {
+            let mut view = View::new(&chain, 1);
+            view.needed = ByteSet::list(&[wanted.to_ascii_lowercase(), wanted.to_ascii_uppercase()]);
+            for value in [value, text.into_bytes()] {
+                if view.concerns(&ByteSet::of(&value)) {
+                    continue;
+                }
+                let mut seen = value.clone();
+                for step in &chain {
+                    let mut out = Vec::new();
+                    if step.apply(&seen, &mut out, None) {
+                        seen = out;
+                    }
+                }
+                let same = seen.eq_ignore_ascii_case(&value);
+                prop_assert!(same || !ByteSet::of(&seen).meets(&view.needed), "{chain:?} of {value:?}");
+            }
+        }
+
         #[test]
         fn without_a_trigger_only_case_changes(
             value in proptest::collection::vec(any::<u8>(), 0..40),
             text in "[ -~]{0,40}",
-            chain in proptest::collection::vec(proptest::sample::select(ALL), 1..4),
+            chain in proptest::collection::vec(proptest::sample::select(Transformation::ALL), 1..4),
         ) {
             let set = triggers(&chain);
             for value in [value, text.into_bytes()] {

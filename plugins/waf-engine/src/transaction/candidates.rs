@@ -71,7 +71,7 @@ impl Transaction {
         }
         let map = cx.engine.settings().unicode_map.as_deref();
         for view in &class.views {
-            if !view.triggers.meets(&present) && !view.makes_something {
+            if !view.concerns(&present) {
                 continue;
             }
             let mark = self.arena.mark();
