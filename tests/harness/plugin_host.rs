@@ -101,6 +101,7 @@ pub fn facts() -> Facts {
     let client = "192.0.2.1:4242".parse().expect("an address");
     let server = "192.0.2.2:80".parse().expect("an address");
     Facts {
+        absolute_target: None,
         client,
         peer: client,
         server,
@@ -108,6 +109,7 @@ pub fn facts() -> Facts {
         listener: "web".into(),
         route: "all".into(),
         request_id: "1".into(),
+        absolute_target: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - each challenge, on whichever listener the authority reaches: [`challenges`]
 //! - proofs in the DNS, by a program and by dynamic updates: [`dns`]
+//! - the authority of the machine itself: [`local`]
 //! - what is kept, renewed and survives reloads, restarts and kills: [`keeping`]
 //! - authorities that are away or say no, folders that cannot be used: [`trouble`]
 //! - `portcullis certs`: [`commands`]
@@ -10,6 +11,7 @@ mod challenges;
 mod commands;
 mod dns;
 mod keeping;
+mod local;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};

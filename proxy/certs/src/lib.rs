@@ -12,6 +12,7 @@ pub mod clock;
 pub mod documents;
 pub mod failure;
 pub mod issued;
+pub mod local;
 pub mod manager;
 pub mod order;
 pub mod renewal;

@@ -65,6 +65,8 @@ pub struct ListenerTls {
     pub handshake_time: Duration,
     /// Whether `h2` is offered beside `http/1.1`. Default true.
     pub h2: bool,
+    /// Whether every host that nothing else covers has a certificate of the machine's own authority. Default false.
+    pub local: bool,
 }
 
 /// A TLS protocol version.

@@ -18,9 +18,11 @@ use std::{
 use arc_swap::ArcSwapOption;
 use portcullis_certs::{
     issued::Issued,
+    local::LocalAuthority,
     manager::{Manager, Parts},
     storage::{Storage, disk::Disk},
 };
+use rustls::sign::CertifiedKey;
 use smallvec::SmallVec;
 
 pub use self::{
@@ -29,7 +31,11 @@ pub use self::{
     handle::handle,
     wanted::{Wanted, files},
 };
-use crate::{shared::Shared, snapshot::Snapshot, tls::provider::provider};
+use crate::{
+    shared::Shared,
+    snapshot::{Listener, Snapshot},
+    tls::provider::provider,
+};
 
 /// How long kept certificates are waited for before a snapshot is in force. Those that take longer come when they come.
 const READ: Duration = Duration::from_secs(5);
@@ -38,6 +44,7 @@ const READ: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Acme {
     manager: ArcSwapOption<Keeper>,
+    local: ArcSwapOption<LocalAuthority>,
     shared: Arc<OnceLock<Weak<Shared>>>,
 }
 
@@ -50,7 +57,10 @@ struct Keeper {
 
 /// What the next snapshot needs, ready to be put in force.
 #[derive(Debug)]
-pub struct Staged(Option<(Arc<Keeper>, Arc<Wanted>)>);
+pub struct Staged {
+    ordered: Option<(Arc<Keeper>, Arc<Wanted>)>,
+    local: Option<Arc<LocalAuthority>>,
+}
 
 impl Acme {
     /// Where the snapshot in force is found, for looking at what is served. Once.
@@ -89,6 +99,16 @@ impl Acme {
         others.next().is_none().then(|| only.clone())
     }
 
+    /// A certificate of this machine's own authority, where one is configured.
+    pub fn local(&self, host: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        self.local.load().as_ref()?.certificate(host)
+    }
+
+    /// That authority's root, PEM.
+    pub fn root(&self) -> Option<String> {
+        Some(self.local.load().as_ref()?.root().to_owned())
+    }
+
     /// Why there is no certificate for a host that is to have one.
     pub fn why_none(&self, host: &str) -> Option<String> {
         self.manager.load().as_ref()?.manager.why_none(host)
@@ -98,8 +118,16 @@ impl Acme {
     ///
     /// # Errors
     /// When the folder of state cannot be used.
-    pub async fn stage(&self, wanted: Option<&Arc<Wanted>>) -> Result<Staged, String> {
-        let Some(wanted) = wanted else { return Ok(Staged(None)) };
+    pub async fn stage(&self, snapshot: &Snapshot) -> Result<Staged, String> {
+        let is_local = |listener: &Arc<Listener>| listener.config.tls.as_ref().is_some_and(|tls| tls.local);
+        let local = match snapshot.listeners.iter().any(is_local) {
+            false => None,
+            true => Some(match self.local.load_full() {
+                Some(local) => local,
+                None => Arc::new(self.open_local(snapshot).await?),
+            }),
+        };
+        let Some(wanted) = &snapshot.wanted else { return Ok(Staged { ordered: None, local }) };
         let keeper = match self.manager.load_full() {
             Some(keeper) => {
                 if keeper.folder != wanted.folder {
@@ -112,16 +140,17 @@ impl Acme {
         if tokio::time::timeout(READ, keeper.manager.prepare(&wanted.subjects)).await.is_err() {
             tracing::warn!("kept certificates take long to read; they are shown as they come");
         }
-        Ok(Staged(Some((keeper, wanted.clone()))))
+        Ok(Staged { ordered: Some((keeper, wanted.clone())), local })
+    }
+
+    async fn open_local(&self, snapshot: &Snapshot) -> Result<LocalAuthority, String> {
+        let configured = snapshot.config.acme.as_ref().and_then(|acme| acme.state.as_deref());
+        let disk = disk(usual_folder(configured)?).await?;
+        LocalAuthority::open(&disk, &provider()).await
     }
 
     async fn open(&self, wanted: &Wanted) -> Result<Keeper, String> {
-        let folder = wanted.folder.clone();
-        let opened = crate::process::blocking("acme-state", move || Disk::open(&folder)).await;
-        let disk = opened
-            .ok_or("no thread could be started")?
-            .map_err(|error| format!("the folder of [acme] state cannot be used: {error}"))?;
-        let storage: Arc<dyn Storage> = Arc::new(disk);
+        let storage: Arc<dyn Storage> = Arc::new(disk(wanted.folder.clone()).await?);
         let manager = Manager::start(Parts {
             settings: wanted.settings.clone(),
             storage,
@@ -134,7 +163,8 @@ impl Acme {
 
     /// Puts in force what [`stage`](Self::stage) made. `before`: what was wanted until now.
     pub fn put(&self, staged: Staged, before: Option<&Wanted>) {
-        let Some((keeper, wanted)) = staged.0 else {
+        self.local.store(staged.local);
+        let Some((keeper, wanted)) = staged.ordered else {
             self.manager.store(None);
             return;
         };
@@ -151,6 +181,13 @@ impl Acme {
             keeper.manager.begin();
         }
     }
+}
+
+async fn disk(folder: PathBuf) -> Result<Disk, String> {
+    let opened = crate::process::blocking("acme-state", move || Disk::open(&folder)).await;
+    opened
+        .ok_or("no thread could be started")?
+        .map_err(|error| format!("the folder of [acme] state cannot be used: {error}"))
 }
 
 /// The folder that is meant where the configuration names none.

@@ -76,7 +76,10 @@ pub fn explain(snapshot: &Snapshot, request: &ExplainRequest) -> Result<Value, F
         answer["certificate"] = certificate(snapshot, listener, sni.as_deref());
         if answer["certificate"].is_null() {
             let name = sni.as_deref().unwrap_or("no name");
-            answer["outcome"] = json!(format!("the handshake is refused: no certificate covers {name}"));
+            answer["outcome"] = json!(match snapshot.acme.why_none(name) {
+                Some(reason) => format!("the handshake is refused: there is no certificate for {name} yet: {reason}"),
+                None => format!("the handshake is refused: no certificate covers {name}"),
+            });
             return Ok(answer);
         }
     }
@@ -137,6 +140,11 @@ fn certificate(snapshot: &Snapshot, listener: &Listener, sni: Option<&str>) -> V
     // An index of its own: what the running store shows may be of another generation.
     let store = Store::new(snapshot.certificates.clone());
     let covering = sni.map(|sni| store.covering(sni).to_vec()).unwrap_or_default();
+    if covering.is_empty()
+        && let Some(made) = made(snapshot, listener, sni)
+    {
+        return made;
+    }
     let default = match listener.config.tls.as_ref().map(|tls| &tls.unknown_sni) {
         Some(portcullis_config::listener::UnknownSni::Certificate(name)) => store.named(name.as_str()),
         _ => None,
@@ -153,6 +161,24 @@ fn certificate(snapshot: &Snapshot, listener: &Listener, sni: Option<&str>) -> V
         })
     };
     shown.iter().map(describe).collect()
+}
+
+/// The certificates that come from no file: those that are ordered, and those of the machine's own authority.
+fn made(snapshot: &Snapshot, listener: &Listener, sni: Option<&str>) -> Option<Value> {
+    if let Some(sni) = sni {
+        let ordered = snapshot.acme.covering(sni);
+        if !ordered.is_empty() {
+            let describe = |issued: &std::sync::Arc<portcullis_certs::issued::Issued>| json!({ "name": issued.name, "key": issued.kind.name(), "covers": [issued.name] });
+            return Some(ordered.iter().map(describe).collect());
+        }
+        // Where no process is asked, nothing is ordered; this is what would be.
+        let wanted = snapshot.wanted.as_ref().filter(|_| snapshot.acme.manager().is_none());
+        if let Some(subject) = wanted.and_then(|wanted| wanted.subjects.iter().find(|subject| subject.covers(sni))) {
+            return Some(json!([{ "name": subject.to_string(), "covers": [subject.to_string()], "ordered": true }]));
+        }
+    }
+    let local = listener.config.tls.as_ref().is_some_and(|tls| tls.local);
+    local.then(|| json!([{ "name": "local", "covers": sni.into_iter().collect::<Vec<_>>() }]))
 }
 
 /// The checks of an exchange's admission. The error is the status and why.

@@ -129,7 +129,7 @@ fn start(
     if let Some(warning) = bind::backlog_warning() {
         tracing::warn!("{warning}");
     }
-    let staged = runtime.block_on(ground.acme.stage(snapshot.wanted.as_ref())).map_err(StartError::Other)?;
+    let staged = runtime.block_on(ground.acme.stage(&snapshot)).map_err(StartError::Other)?;
     let shared = Arc::new(Shared::new(snapshot.clone()));
     ground.acme.serves(&shared);
     let mut handles = Vec::new();

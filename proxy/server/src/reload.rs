@@ -118,7 +118,7 @@ impl Reloader {
             let sockets = bind::bind(address, running.workers(), &held).map_err(|error| error.to_string())?;
             bound.push((address, sockets));
         }
-        let staged = running.ground.acme.stage(snapshot.wanted.as_ref()).await?;
+        let staged = running.ground.acme.stage(&snapshot).await?;
         snapshot.settled(NAMES).await;
         // From here on nothing can fail.
         running.ground.store.replace(snapshot.certificates.clone());

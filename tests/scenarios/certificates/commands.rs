@@ -37,6 +37,24 @@ fn certificates_are_listed_renewed_and_given_out() {
 }
 
 #[test]
+fn explain_knows_certificates_that_come_from_no_file() {
+    scenario(async {
+        let (plan, mut pebble) = ground(ONE, |_| ()).await;
+        pebble.stop();
+        let proxy = plan.start().await;
+        failed(&proxy, "a.example.com").await;
+        let url = format!("https://a.example.com:{}/", proxy.address("https").port());
+        let explained = async || proxy.command(&["explain", "GET", &url, "--json"]).await;
+        let without = explained().await;
+        assert!(without.stdout.contains("there is no certificate for a.example.com yet"), "{without:?}");
+        pebble.start_again().await;
+        assert_eq!(proxy.command(&["certs", "renew", "a.example.com"]).await.code, Some(0));
+        let with = explained().await;
+        assert!(with.stdout.contains("p256") && !with.stdout.contains("refused"), "{with:?}");
+    });
+}
+
+#[test]
 fn a_certificate_from_elsewhere_is_taken_in_when_it_fits() {
     scenario(async {
         let (plan, mut pebble) = ground(ONE, |_| ()).await;

@@ -23,6 +23,7 @@ Examples:
   portcullis certs list
   portcullis certs renew shop.example.com
   portcullis certs import shop.example.com --cert fullchain.pem --key privkey.pem
+  portcullis certs root > local-root.pem
   portcullis certs export shop.example.com --cert shop.pem --key shop.key
 
 Exit status: 0 when it was done, and for list when every host has a certificate that is valid; 1 otherwise.";
@@ -59,6 +60,11 @@ enum Action {
         /// The leaf's private key, PEM
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Print the root of this machine's own authority (`tls = { local = true }`), for clients to believe
+    Root {
         #[command(flatten)]
         common: Common,
     },
@@ -100,6 +106,14 @@ impl Certs {
                 let request = CertsRequest::Import { host, chain: read(&cert)?, key: read(&key)? };
                 let value = common.ask(request)?;
                 common.show(&value)?;
+                Ok(Outcome::Well)
+            }
+            Action::Root { common } => {
+                let value = common.ask(CertsRequest::Root {})?;
+                match common.json {
+                    true => print_json(&value)?,
+                    false => print(value["root"].as_str().unwrap_or_default())?,
+                }
                 Ok(Outcome::Well)
             }
             Action::Export { host, cert, key, common } => export(host, cert.zip(key), &common),

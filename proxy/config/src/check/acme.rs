@@ -31,6 +31,7 @@ pub(super) fn acme(field: &Field<raw::Acme>, out: &mut Sink<'_>) -> Option<Acme>
             .help("write `dns = { program = \"FILE\" }`, or `dns = { rfc2136 = { server = \"10.0.0.53\" } }`");
     }
     if !challenges.contains(&Challenge::Dns01)
+        && !raw.challenge.is_broken()
         && let Some(key) = raw.dns.key
     {
         out.warn(key, "`dns` is used by no challenge").help("add \"dns-01\" to `challenge`");

@@ -144,6 +144,7 @@ fn listener(
             },
             handshake_time: tls.handshake_time.or(Duration::from_secs(10)),
             h2: tls.h2.or(true),
+            local: tls.local.or(false),
         }),
         proxy_protocol: networks(&raw.proxy_protocol),
         allow: networks(&raw.allow),

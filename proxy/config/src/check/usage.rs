@@ -21,6 +21,7 @@ pub(super) fn check(
         if let Some(key) = checked.tls
             && certificates.is_empty()
             && acme.is_none()
+            && !checked.listener.tls.as_ref().is_some_and(|tls| tls.local)
             && !routes.iter().filter(on_it).any(|route| matches!(route.route.action, Action::Passthrough(_)))
         {
             out.error(key, format!("listener `{name}` has TLS, and there is no certificate"))

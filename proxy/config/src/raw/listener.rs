@@ -55,6 +55,9 @@ table! {
         handshake_time: Duration,
         /// Whether HTTP/2 is offered. Default true.
         h2: bool,
+        /// For development: hosts that nothing else covers have certificates of an authority of this machine, whose root
+        /// `portcullis certs root` prints. Default false.
+        local: bool,
     }
 }
 

@@ -16,6 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(110);
 /// # Errors
 /// A sentence that says why not.
 pub async fn handle(acme: &Acme, request: &CertsRequest) -> Result<Value, Failure> {
+    if let CertsRequest::Root {} = request {
+        let none = || Failure::from("no listener has `tls = { local = true }`: there is no local authority".to_owned());
+        return acme.root().map(|root| json!({ "root": root })).ok_or_else(none);
+    }
     let Some(manager) = acme.manager() else {
         if matches!(request, CertsRequest::List {}) {
             return Ok(json!([]));
@@ -23,7 +27,7 @@ pub async fn handle(acme: &Acme, request: &CertsRequest) -> Result<Value, Failur
         return Err(Failure::from("no certificates are ordered: the configuration has no [acme]".to_owned()));
     };
     match request {
-        CertsRequest::List {} => Ok(json!(manager.list())),
+        CertsRequest::Root {} | CertsRequest::List {} => Ok(json!(manager.list())),
         CertsRequest::Renew { host } => renew(&manager, &subject(host)?).await,
         CertsRequest::Import { host, chain, key } => {
             let issued = manager.import(&subject(host)?, chain.clone(), key.clone()).await?;

@@ -60,6 +60,8 @@ pub enum CertsRequest {
         /// PEM.
         key: String,
     },
+    /// The root of this machine's own authority.
+    Root {},
     /// One with its key.
     Export {
         /// The name that it is for.
@@ -72,6 +74,7 @@ impl std::fmt::Debug for CertsRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::List {} => f.write_str("List"),
+            Self::Root {} => f.write_str("Root"),
             Self::Renew { host } => write!(f, "Renew({host})"),
             Self::Import { host, .. } => write!(f, "Import({host})"),
             Self::Export { host } => write!(f, "Export({host})"),

@@ -50,7 +50,7 @@ impl ServerTls {
             UnknownSni::Refuse => None,
             UnknownSni::Certificate(name) => Some(name.shared()),
         };
-        let resolver = Arc::new(Resolver::new(store, default));
+        let resolver = Arc::new(Resolver::new(store, default, listener.local));
         let versions: &[&SupportedProtocolVersion] = match listener.min_version {
             TlsVersion::Tls12 => &[&TLS13, &TLS12],
             TlsVersion::Tls13 => &[&TLS13],

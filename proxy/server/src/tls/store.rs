@@ -158,18 +158,22 @@ pub struct Resolver {
     store: Arc<Store>,
     /// Shown where no other covers the name asked for, or none is.
     default: Option<Arc<str>>,
+    /// Whether this machine's own authority signs for hosts that nothing else covers.
+    local: bool,
 }
 
 impl Resolver {
-    pub(super) fn new(store: Arc<Store>, default: Option<Arc<str>>) -> Self {
-        Self { store, default }
+    pub(super) fn new(store: Arc<Store>, default: Option<Arc<str>>, local: bool) -> Self {
+        Self { store, default, local }
     }
 
     /// Whether a client that asks for `host` is shown anything.
     pub(super) fn covers(&self, host: Option<&str>) -> bool {
         let index = self.store.index.load();
         let default = self.default.as_deref().is_some_and(|name| index.by_name.contains_key(name));
-        default || host.is_some_and(|host| index.covering(host).next().is_some() || self.store.acme.covers(host))
+        default
+            || self.local
+            || host.is_some_and(|host| index.covering(host).next().is_some() || self.store.acme.covers(host))
     }
 
     /// Why there is no certificate for a host that is to have one.
@@ -185,7 +189,16 @@ impl Resolver {
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let chosen = self.store.choose(hello.server_name(), self.default.as_deref(), hello.signature_schemes())?;
+        let host = hello.server_name();
+        if let Some(chosen) = self.store.choose(host, None, hello.signature_schemes()) {
+            CHOSEN.set(Some(chosen.name));
+            return Some(chosen.key);
+        }
+        if let Some(key) = self.local.then(|| self.store.acme.local(host)).flatten() {
+            CHOSEN.set(Some(host.unwrap_or("local").into()));
+            return Some(key);
+        }
+        let chosen = self.store.choose(None, self.default.as_deref(), hello.signature_schemes())?;
         CHOSEN.set(Some(chosen.name));
         Some(chosen.key)
     }
@@ -263,9 +276,9 @@ mod tests {
         let store = Arc::new(Store::new(files.load(&["one", "two"])));
         assert_eq!(chosen(&store, "three.example", Some("two"), CLIENT).as_deref(), Some("two"));
         assert_eq!(chosen(&store, "one.example", Some("two"), CLIENT).as_deref(), Some("one"));
-        assert!(Resolver::new(store.clone(), Some("two".into())).covers(None));
-        assert!(!Resolver::new(store.clone(), None).covers(None));
-        assert!(!Resolver::new(store, Some("gone".into())).covers(Some("three.example")));
+        assert!(Resolver::new(store.clone(), Some("two".into()), false).covers(None));
+        assert!(!Resolver::new(store.clone(), None, false).covers(None));
+        assert!(!Resolver::new(store, Some("gone".into()), false).covers(Some("three.example")));
     }
 
     #[test]

@@ -103,6 +103,7 @@ pub(super) fn listener_tls() -> ListenerTls {
         unknown_sni: UnknownSni::Refuse,
         handshake_time: std::time::Duration::from_secs(10),
         h2: true,
+        local: false,
     }
 }
 
