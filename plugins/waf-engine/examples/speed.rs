@@ -1,5 +1,5 @@
 //! How long the engine takes for a request, natively: `speed [--plain] [--rules] [--only=KIND] [--for=MILLISECONDS] [--requests=FILE] RULES...`,
-//! in SecLang's order. Prints for each kind of request the median of many runs; with `--rules` also which rules took the most of it. With a
+//! in SecLang's order; `--bombs` takes bodies of 1 MiB that are made to be slow instead. Prints for each kind of request the median of many runs; with `--rules` also which rules took the most of it. With a
 //! file of requests (each after its length in decimal and a newline) it prints one line of JSON: the mean over all of them, for `make bench-waf`.
 
 use std::{
@@ -68,6 +68,10 @@ fn main() -> ExitCode {
         };
     }
     println!("loaded in {:?}", began.elapsed());
+    if has("--bombs") {
+        bombs(&engine);
+        return ExitCode::SUCCESS;
+    }
     let only = options.iter().find_map(|option| option.strip_prefix("--only=")).unwrap_or_default();
     for (name, request) in requests().into_iter().filter(|(name, _)| name.contains(only)) {
         measure(&engine, name, &request, has("--rules"));
@@ -122,6 +126,97 @@ fn mean(engine: &Engine, requests: &[Request]) -> ExitCode {
             println!("{{\"us_request\": {:.3}}}", elapsed.as_secs_f64() * 1e6 / count);
             return ExitCode::SUCCESS;
         }
+    }
+}
+
+/// What each body of 1 MiB costs; the slowest first.
+fn bombs(engine: &Engine) {
+    const MIB: usize = 1 << 20;
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let fill = |piece: &str| piece.repeat(MIB / piece.len());
+    let part = "--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\nb\r\n";
+    let mut bodies: Vec<(String, &str, String)> = [
+        "a",
+        "a.",
+        "a`",
+        "=",
+        "'",
+        "\"",
+        "(",
+        "<",
+        "<a ",
+        "&",
+        "&#x41;",
+        "%25",
+        "%u0041",
+        "\\u0041",
+        "\\",
+        "/*",
+        "*/",
+        "../",
+        "a=b&",
+        "&&",
+        " or 1=1 ",
+        "select ",
+        "union select ",
+        "on=",
+        "javascript:",
+        "${",
+        "$(",
+        ";;",
+        "--",
+        "# ",
+        "\t",
+        "%00",
+        "QUFB",
+        "0x41",
+        "1e1",
+        "[",
+        "{{",
+        "é",
+    ]
+    .into_iter()
+    .map(|piece| (format!("form: {piece:?}"), FORM, format!("x={}", fill(piece))))
+    .collect();
+    bodies.push(("json: [[[[".into(), "application/json", fill("[")));
+    bodies.push((
+        "json: one text of quotes".into(),
+        "application/json",
+        format!("{{\"a\":\"{}\"}}", fill("\\\"' or ")),
+    ));
+    bodies.push(("json: many numbers".into(), "application/json", format!("[{}1]", fill("1,"))));
+    bodies.push(("json: many keys".into(), "application/json", format!("{{{}\"z\":1}}", fill("\"k\":\"'a' or b\","))));
+    bodies.push(("xml: nested".into(), "application/xml", fill("<a>")));
+    bodies.push(("xml: many attributes".into(), "application/xml", format!("<a {}/>", fill("b='c' "))));
+    bodies.push(("xml: many elements".into(), "application/xml", format!("<a>{}</a>", fill("<b>c or d</b>"))));
+    bodies.push((
+        "multipart: many parts".into(),
+        "multipart/form-data; boundary=b",
+        format!("{}--b--\r\n", fill(part)),
+    ));
+    bodies.push((
+        "multipart: near boundaries".into(),
+        "multipart/form-data; boundary=b",
+        format!("--b\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\n{}", fill("\r\n--")),
+    ));
+    let world = Memory::new(now);
+    let start = start();
+    let mut transaction = Transaction::begin(engine, &start);
+    let mut costs: Vec<(Duration, String)> = Vec::new();
+    for (name, media, body) in bodies {
+        let request = post(media, &body);
+        let mut best = Duration::MAX;
+        for _ in 0..2 {
+            let before = processor();
+            transaction.restart(engine, &start);
+            trial::judge(engine, &world, &mut transaction, &request, &answer);
+            best = best.min(processor() - before);
+        }
+        costs.push((best, name));
+    }
+    costs.sort_by_key(|(cost, _)| std::cmp::Reverse(*cost));
+    for (cost, name) in costs {
+        println!("{:>9.1} ms  {name}", cost.as_secs_f64() * 1e3);
     }
 }
 

@@ -11,8 +11,11 @@
 //! a backtracking engine with a step limit, and only on values that a wider regular pattern matches.
 
 mod backtracking;
+mod caches;
 mod class;
+mod engine;
 mod follow;
+mod grouping;
 mod needs;
 mod parser;
 mod regular;
@@ -20,14 +23,12 @@ mod syntax;
 
 use std::ops::Range;
 
-use regex_automata::{Input, meta, util::primitives::NonMaxUsize};
+use regex_automata::Input;
 
 use crate::needs::Needs;
 
 /// Bytes of a pattern's automaton, before any search: the Core Rule Set's largest needs a tenth of it.
 const SIZE_LIMIT: usize = 10 << 20;
-/// Bytes that one search's states may take before they are built anew.
-const CACHE_LIMIT: usize = 256 << 10;
 /// Groups that rules can see (`TX:0` to `TX:9`).
 const GROUPS: usize = 10;
 
@@ -35,7 +36,9 @@ const GROUPS: usize = 10;
 #[derive(Debug)]
 pub struct Pattern {
     /// The pattern, or one that matches wherever the pattern matches and maybe elsewhere.
-    regular: meta::Regex,
+    regular: Box<engine::Engine>,
+    /// For the groups of a regular pattern that has any.
+    grouping: Option<Box<grouping::Grouping>>,
     /// The pattern, where it is not regular.
     backtracking: Option<Backtracking>,
     needs: Needs,
@@ -78,16 +81,7 @@ impl Pattern {
                 (wider.map_err(|reason| format!("{reason} is not supported"))?, Some(reason))
             }
         };
-        let config =
-            meta::Config::new().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)).hybrid_cache_capacity(CACHE_LIMIT);
-        let regular = meta::Builder::new().configure(config).build_from_hir(&hir).map_err(|error| {
-            error.size_limit().map_or_else(
-                || format!("the pattern cannot be compiled: {error}"),
-                |limit| {
-                    format!("the pattern's automaton takes more than {} MiB: make its repetitions smaller", limit >> 20)
-                },
-            )
-        })?;
+        let regular = Box::new(engine::Engine::new(&hir)?);
         let backtracking = match reason {
             None => None,
             Some(reason) => {
@@ -96,8 +90,12 @@ impl Pattern {
                 Some(Backtracking { program, reason })
             }
         };
+        let grouping = match backtracking {
+            None if hir.properties().explicit_captures_len() > 0 => Some(Box::new(grouping::Grouping::new(&hir)?)),
+            _ => None,
+        };
         let needs = needs::of(&parsed.node);
-        Ok(Self { regular, backtracking, needs })
+        Ok(Self { regular, grouping, backtracking, needs })
     }
 
     /// Whether it matches somewhere.
@@ -105,10 +103,11 @@ impl Pattern {
     /// # Errors
     /// When the step limit was reached.
     pub fn is_match(&self, haystack: &[u8]) -> Result<bool, LimitExceeded> {
-        let Some(backtracking) = &self.backtracking else { return Ok(self.regular.is_match(haystack)) };
+        let input = Input::new(haystack);
+        let Some(backtracking) = &self.backtracking else { return Ok(self.regular.is_match(&input)) };
         // No match begins before the first match of the wider pattern.
-        let Some(first) = self.regular.find(haystack) else { return Ok(false) };
-        let found = backtracking.program.search(haystack, 0, first.start()).map_err(|_| LimitExceeded)?;
+        let Some((first, _)) = self.regular.find(&input) else { return Ok(false) };
+        let found = backtracking.program.search(haystack, 0, first).map_err(|_| LimitExceeded)?;
         Ok(found.is_some())
     }
 
@@ -131,25 +130,21 @@ impl Pattern {
         }
         let input = Input::new(haystack).range(start..);
         if let Some(backtracking) = &self.backtracking {
-            let Some(first) = self.regular.search(&input) else { return Ok(false) };
-            let found = backtracking.program.search(haystack, start, first.start()).map_err(|_| LimitExceeded)?;
+            let Some((first, _)) = self.regular.find(&input) else { return Ok(false) };
+            let found = backtracking.program.search(haystack, start, first).map_err(|_| LimitExceeded)?;
             let Some(found) = found else { return Ok(false) };
-            groups.0.extend(found.iter().take(GROUPS).map(|group| group.map(|(start, end)| start..end)));
+            groups.0.extend(found.0.into_iter().take(GROUPS));
             return Ok(true);
         }
         // Most values do not match, and whether they do is known with less work than where.
-        if !self.regular.is_match(input.clone().earliest(true)) {
+        if !self.regular.is_match(&input) {
             return Ok(false);
         }
-        let count = self.regular.captures_len().min(GROUPS);
-        let mut slots: [Option<NonMaxUsize>; GROUPS * 2] = [None; GROUPS * 2];
-        if self.regular.search_slots(&input, &mut slots[..count * 2]).is_none() {
-            return Ok(false);
+        let Some((start, end)) = self.regular.find(&input) else { return Ok(false) };
+        match &self.grouping {
+            None => groups.0.push(Some(start..end)),
+            Some(grouping) => grouping.groups(haystack, start, end, groups),
         }
-        groups.0.extend(slots[..count * 2].chunks_exact(2).map(|ends| match ends {
-            [Some(start), Some(end)] => Some(start.get()..end.get()),
-            _ => None,
-        }));
         Ok(true)
     }
 
@@ -160,7 +155,7 @@ impl Pattern {
 
     /// Roughly how many bytes it takes, without what searches need in passing.
     pub fn memory(&self) -> usize {
-        self.regular.memory_usage()
+        self.regular.size() + self.grouping.as_ref().map_or(0, |grouping| grouping.size())
     }
 
     /// Why it runs on the backtracking engine, if it does.

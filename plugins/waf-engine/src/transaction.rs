@@ -224,6 +224,8 @@ struct Cx<'a> {
 /// One request with its response.
 #[derive(Debug)]
 pub struct Transaction {
+    /// How many there are in the engine's plan.
+    rules: usize,
     ends: Ends,
     id: String,
     /// When phase 1 began.
@@ -302,6 +304,7 @@ impl Transaction {
         let rules = engine.plan.rules.len();
         let settings = engine.settings();
         let mut transaction = Self {
+            rules,
             ends: start.ends.clone(),
             id: start.id.to_owned(),
             began: 0,
@@ -360,8 +363,13 @@ impl Transaction {
         transaction
     }
 
-    /// Begins another one in place of this one, whose memory is used again.
+    /// Begins another one in place of this one, whose memory is used again. It is not watched.
     pub fn restart(&mut self, engine: &Engine, start: &Start<'_>) {
+        if self.rules != engine.plan.rules.len() {
+            // Of another engine: what is as large as its rules does not fit.
+            *self = Self::begin(engine, start);
+            return;
+        }
         let settings = engine.settings();
         self.ends = start.ends.clone();
         start.id.clone_into(&mut self.id);
@@ -472,10 +480,11 @@ impl Transaction {
             Some(action) => over && action == LimitAction::Reject,
             None => end == BodyEnd::Limit,
         };
-        if reject && self.request_body_access(&cx) {
-            if let Some(refused) = self.refuse_length("Request body is larger than SecRequestBodyLimit") {
-                return refused;
-            }
+        if reject
+            && self.request_body_access(&cx)
+            && let Some(refused) = self.refuse_length("Request body is larger than SecRequestBodyLimit")
+        {
+            return refused;
         }
         self.run(&cx, Phase::RequestBody)
     }
@@ -518,10 +527,11 @@ impl Transaction {
             let action = settings.response_body_limit_action;
             let (body, over) = within(body, end, limit, action);
             self.fill_response_body(body, over);
-            if over && action == Some(LimitAction::Reject) {
-                if let Some(refused) = self.refuse_length("Response body is larger than SecResponseBodyLimit") {
-                    return refused;
-                }
+            if over
+                && action == Some(LimitAction::Reject)
+                && let Some(refused) = self.refuse_length("Response body is larger than SecResponseBodyLimit")
+            {
+                return refused;
             }
         }
         self.run(&cx, Phase::ResponseBody)

@@ -552,4 +552,12 @@ fn a_restarted_transaction_remembers_nothing() {
     assert_eq!(ids("/?a=b"), [1, 2, 4]);
     assert_eq!(ids("/?a=c"), [3]);
     assert_eq!(ids("/?a=b"), [1, 2, 4]);
+
+    // Also where the rules are others, and more.
+    let more: String = (1..200).map(|id| format!("SecAction \"id:{id},phase:1,pass\"\n")).collect();
+    let other = rules(&more).load(Engine::new);
+    transaction.restart(&other, &start);
+    let head = RequestHead { method: b"GET", target: b"/", protocol: b"HTTP/1.1", fields: &[] };
+    transaction.request_head(&other, &memory, &head);
+    assert_eq!(transaction.matches().len(), 199);
 }

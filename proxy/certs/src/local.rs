@@ -51,8 +51,11 @@ pub struct LocalAuthority {
     issuer: Issuer<'static, KeyPair>,
     leaf_key: KeyPair,
     signing: Arc<dyn SigningKey>,
-    made: Mutex<HashMap<Box<str>, (Instant, Arc<CertifiedKey>)>>,
+    made: Mutex<HashMap<Box<str>, Made>>,
 }
+
+/// A leaf, and when it was made.
+type Made = (Instant, Arc<CertifiedKey>);
 
 impl LocalAuthority {
     /// The one that is kept, or a new one, kept.

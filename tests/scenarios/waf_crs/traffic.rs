@@ -92,7 +92,7 @@ fn stock_crs_4_lets_ordinary_traffic_pass_and_refuses_attacks() {
     scenario_within(TIME, async {
         let _alone = alone().await;
         let at = |name: &str| crs.join(name).display().to_string();
-        judge(&[at("crs-setup.conf.example"), at("rules/*.conf")], 1).await;
+        judge(&[at("crs-setup.conf.example"), at("rules/*.conf")], 150).await;
     });
 }
 
@@ -103,7 +103,7 @@ fn debians_crs_lets_ordinary_traffic_pass_and_refuses_attacks() {
     }
     scenario_within(TIME, async {
         let _alone = alone().await;
-        judge(&DEBIAN.map(str::to_owned), 1).await;
+        judge(&DEBIAN.map(str::to_owned), 130).await;
     });
 }
 

@@ -29,13 +29,14 @@ const WORDS: ByteSet = ByteSet::ALPHANUMERIC
     .union(&ByteSet::range(0x80, 0x9f))
     .union(&ByteSet::range(0xa1, 0xff));
 
-/// No fingerprint of an injection consists of numbers and words only, but for `1U` (a number and `union`), which does not count where
-/// there are just these two tokens. Anything else that a fingerprint has needs a byte that ends a word.
+/// No fingerprint of an injection consists of numbers and words only, but for `1U` (a number and `union`), which does
+/// not count where there are just these two tokens. Anything else that a fingerprint has needs a byte that ends a word.
 pub(super) fn sql_needs() -> Needs {
     Needs { clauses: vec![Clause::Bytes(WORDS.complement())], length: 2 }
 }
 
-/// What is found is a tag, a comment or a document type, which begin with `<`, or an attribute with a value, before which stands `=`.
+/// What is found is a tag, a comment or a document type, which begin with `<`, or an attribute with a value, before
+/// which stands `=`.
 pub(super) fn script_needs() -> Needs {
     Needs { clauses: vec![Clause::Bytes(ByteSet::list(b"<="))], length: 2 }
 }

@@ -1,8 +1,9 @@
 //! Injections of SQL, recognised as libinjection does it.
 //!
-//! The method is Nick Galbraith's ("libinjection: From SQLi to fingerprints", Black Hat USA 2012): a value is cut into tokens, the tokens
-//! are folded to at most five, and the letters of their kinds are looked up in a list of known fingerprints. The list and
-//! the words of SQL come from the crate `libinjectionrs`; the way there is our own, because each token here costs time in proportion to its length.
+//! The method is Nick Galbraith's ("libinjection: From SQLi to fingerprints", Black Hat USA 2012): a value is cut into
+//! tokens, the tokens are folded to at most five, and the letters of their kinds are looked up in a list of known
+//! fingerprints. The list and the words of SQL come from the crate `libinjectionrs`; the way there is our own, because
+//! each token here costs time in proportion to its length.
 
 mod fold;
 mod tokenizer;
@@ -37,8 +38,8 @@ pub(super) fn prepare() {
 
 /// The fingerprint, if the value is an injection.
 ///
-/// It is read as it stands, and as if a quote came before it where it has a quote of that sort: the value may land inside a string.
-/// Where comments mean different things to ANSI and to MySQL, both readings count.
+/// It is read as it stands, and as if a quote came before it where it has a quote of that sort: the value may land
+/// inside a string. Where comments mean different things to ANSI and to MySQL, both readings count.
 pub(super) fn detect(value: &[u8]) -> Option<Fingerprint> {
     both_dialects(value, None)
         .or_else(|| memchr(b'\'', value).and_then(|_| both_dialects(value, Some(b'\''))))

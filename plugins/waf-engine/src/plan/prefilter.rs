@@ -20,6 +20,8 @@ use crate::{
 /// Different clauses that are kept. Operators that wait for others are always allowed.
 const MAX_CLAUSES: usize = 64 * MAX_WORDS;
 const MAX_WORDS: usize = 64;
+/// Rule sets in use need no more.
+const FEW_WORDS: usize = 8;
 
 /// Of the operators of a plan.
 #[derive(Debug)]
@@ -122,8 +124,15 @@ impl Prefilter {
 
     /// Sets the bits of the operators that may match `value`, in which the bytes `present` occur.
     pub fn scan(&self, value: &[u8], present: &ByteSet, allowed: &mut [u64]) {
-        let mut held = [0_u64; MAX_WORDS];
-        let held = &mut held[..self.words];
+        // To clear the room for all there may be would take longer than most values do.
+        if self.words <= FEW_WORDS {
+            self.scan_with(&mut [0; FEW_WORDS][..self.words], value, present, allowed);
+        } else {
+            self.scan_with(&mut [0; MAX_WORDS][..self.words], value, present, allowed);
+        }
+    }
+
+    fn scan_with(&self, held: &mut [u64], value: &[u8], present: &ByteSet, allowed: &mut [u64]) {
         for word in 0..4 {
             let mut bits = present.0[word] & self.telling.0[word];
             while bits != 0 {

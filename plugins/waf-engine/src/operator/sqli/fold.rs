@@ -1,7 +1,7 @@
 //! Folding: tokens that say nothing about the shape of a statement go, until five are left.
 //!
-//! The rules and their order are libinjection's, and so is what looks odd: a rule that takes away "the last token" takes the last that was
-//! read, which after a step back is not always the one that it looked at.
+//! The rules and their order are libinjection's, and so is what looks odd: a rule that takes away "the last token"
+//! takes the last that was read, which after a step back is not always the one that it looked at.
 
 mod rules;
 
@@ -117,7 +117,8 @@ impl<'a> Folded<'a> {
         self.end_at_tick();
     }
 
-    /// Whether there are so many tokens from `left` on; reads what is missing. If there are no more, nothing is left to fold.
+    /// Whether there are so many tokens from `left` on; reads what is missing. If there are no more, nothing is left to
+    /// fold.
     fn has(&mut self, wanted: usize, tokenizer: &mut Tokenizer<'a>) -> bool {
         while self.more && self.count <= MOST && self.count - self.left < wanted {
             match tokenizer.next() {

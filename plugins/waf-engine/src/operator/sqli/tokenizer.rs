@@ -1,7 +1,7 @@
 //! SQL's tokens: those of all dialects at once, as libinjection cuts them.
 //!
-//! Every token costs time in proportion to its length, and the next begins where it ends. What must be searched to the end of the value
-//! (the end of a string) is a token to the end of the value when it is not found.
+//! Every token costs time in proportion to its length, and the next begins where it ends. What must be searched to the
+//! end of the value (the end of a string) is a token to the end of the value when it is not found.
 
 mod quoted;
 
@@ -115,7 +115,8 @@ pub(super) enum Dialect {
     MySql,
 }
 
-/// White space between tokens is more than this; this much is white space behind `--` and numbers. A NUL is white space to Oracle, 0xA0 in Latin-1.
+/// White space between tokens is more than this; this much is white space behind `--` and numbers. A NUL is white space
+/// to Oracle, 0xA0 in Latin-1.
 const SPACE: ByteSet = ByteSet::list(b" \t\n\x0b\x0c\r\xa0\0");
 /// What ends a word.
 const WORD_END: ByteSet = ByteSet::list(b" []{}<>:\\?=@!#~+-*/&|^%(),';\t\n\x0b\x0c\r\"\xa0\0");

@@ -49,8 +49,8 @@ fn is_short_injection(first: Token<'_>, second: Token<'_>, seen: usize, value: &
         (Kind::Word, Kind::Comment) if !begins(b'/') => false,
         (Kind::Number, Kind::Comment) => {
             // More tokens were folded into the number, or the comment follows it: `1--` and `1 --`, not `1234-ABC--`.
-            // The length of the number is looked at as if it began the value, as libinjection does. Its characters have a sign,
-            // so that all above ASCII count as white space.
+            // The length of the number is looked at as if it began the value, as libinjection does. Its characters have
+            // a sign, so that all above ASCII count as white space.
             let at = |index: usize| value.get(index).copied().unwrap_or(0);
             let next = first.text.len();
             begins(b'/')

@@ -136,7 +136,8 @@ fn hash(text: &[u8]) -> usize {
     spread((head & CAPITALS) ^ (tail & CAPITALS).rotate_left(29) ^ text.len() as u64)
 }
 
-/// Every bit of the key has a say in the low bits of the result (multiplication by the golden ratio, Knuth, volume 3, 6.4).
+/// Every bit of the key has a say in the low bits of the result (multiplication by the golden ratio, Knuth, volume 3,
+/// 6.4).
 fn spread(key: u64) -> usize {
     let product = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (product ^ product >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> 8

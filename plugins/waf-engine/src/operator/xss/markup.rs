@@ -1,7 +1,8 @@
 //! A reader of HTML that stops at what can run.
 //!
-//! It follows the tokenizer of the HTML standard (WHATWG, "Tokenization") as far as it matters, with what old browsers do besides: they
-//! skip NULs in the names of tags, take them for white space elsewhere, a back quote for a quote, and `<% %>` for a comment. Each state moves on, so a reading takes time in proportion to the value.
+//! It follows the tokenizer of the HTML standard (WHATWG, "Tokenization") as far as it matters, with what old browsers
+//! do besides: they skip NULs in the names of tags, take them for white space elsewhere, a back quote for a quote, and
+//! `<% %>` for a comment. Each state moves on, so a reading takes time in proportion to the value.
 
 use std::ops::Range;
 

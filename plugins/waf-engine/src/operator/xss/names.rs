@@ -64,7 +64,8 @@ pub(super) fn is_active_tag(name: &[u8]) -> bool {
         )
 }
 
-/// Every `on...` of five characters or more counts as an event, as in the libinjection of libmodsecurity 3.0.9: browsers get new ones.
+/// Every `on...` of five characters or more counts as an event, as in the libinjection of libmodsecurity 3.0.9:
+/// browsers get new ones.
 pub(super) fn attribute(name: &[u8]) -> Attribute {
     if name.len() < 2 {
         return Attribute::Harmless;
@@ -83,15 +84,16 @@ pub(super) fn attribute(name: &[u8]) -> Attribute {
     }
 }
 
-/// A scheme that carries its own content. Browsers skip white space and control characters before it, and whatever is not ASCII.
+/// A scheme that carries its own content. Browsers skip white space and control characters before it, and whatever is
+/// not ASCII.
 pub(super) fn is_active_url(url: &[u8]) -> bool {
     let start = url.iter().position(|byte| (b'!'..0x7f).contains(byte)).unwrap_or(url.len());
     // `JAVA` is `JAVASCRIPT` too.
     [b"DATA".as_slice(), b"VIEW-SOURCE", b"VBSCRIPT", b"JAVA"].iter().any(|scheme| decodes_to(&url[start..], scheme))
 }
 
-/// Whether the text begins with a word once its character references are decoded. NULs and line feeds in it do not count, nor
-/// does white space before it.
+/// Whether the text begins with a word once its character references are decoded. NULs and line feeds in it do not
+/// count, nor does white space before it.
 fn decodes_to(text: &[u8], word: &[u8]) -> bool {
     let mut rest = text;
     let mut word = word.iter();
@@ -113,7 +115,8 @@ fn decodes_to(text: &[u8], word: &[u8]) -> bool {
     true
 }
 
-/// The first character, a numeric reference decoded, and what is behind it. What is no such reference, or of too large a number, is just `&`.
+/// The first character, a numeric reference decoded, and what is behind it. What is no such reference, or of too large
+/// a number, is just `&`.
 fn decode(text: &[u8]) -> Option<(u32, &[u8])> {
     /// libinjection's bound.
     const HIGHEST: u32 = 0x10_00ff;
@@ -140,7 +143,8 @@ fn decode(text: &[u8]) -> Option<(u32, &[u8])> {
     Some((number, &digits[end..]))
 }
 
-/// A comment that Internet Explorer does not take for one: a back quote ends it, or it is a condition, XML, an import or an entity.
+/// A comment that Internet Explorer does not take for one: a back quote ends it, or it is a condition, XML, an import
+/// or an entity.
 pub(super) fn is_active_comment(text: &[u8]) -> bool {
     memchr::memchr(b'`', text).is_some()
         || text.len() > 3 && (begins(text, b"[IF") || begins(text, b"XML"))

@@ -111,7 +111,8 @@ proptest! {
         )
     ) {
         let value = pieces.concat();
-        prop_assert_eq!(detect(value.as_bytes()), libinjectionrs::detect_xss(value.as_bytes()).is_injection(), "{}", value);
+        let theirs = libinjectionrs::detect_xss(value.as_bytes()).is_injection();
+        prop_assert_eq!(detect(value.as_bytes()), theirs, "{}", value);
     }
 }
 

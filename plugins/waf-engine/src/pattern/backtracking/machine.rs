@@ -1,7 +1,10 @@
 //! Runs a program.
 
 use super::{
-    super::syntax::{Place, WORD},
+    super::{
+        Groups,
+        syntax::{Place, WORD},
+    },
     Label, Program, Step, TooManySteps,
 };
 use crate::bytes::ByteSet;
@@ -47,13 +50,13 @@ struct Machine<'a> {
 }
 
 impl Program {
-    /// The first match that begins at `from` or later, `start` being where the search began: positions of the groups, two each.
+    /// The first match that begins at `from` or later, `start` being where the search began: its groups.
     pub(in super::super) fn search(
         &self,
         value: &[u8],
         start: usize,
         from: usize,
-    ) -> Result<Option<Vec<Option<(usize, usize)>>>, TooManySteps> {
+    ) -> Result<Option<Groups>, TooManySteps> {
         let slots = vec![UNSET; self.slots];
         let mut machine =
             Machine { program: self, value, start, slots, memories: Vec::new(), entered: Vec::new(), steps: 0 };
@@ -66,10 +69,10 @@ impl Program {
             }
             if machine.run(at)? {
                 let groups = machine.slots[..self.groups * 2].chunks_exact(2).map(|ends| match ends {
-                    [start, end] if *end != UNSET => Some((*start, *end)),
+                    [start, end] if *end != UNSET => Some(*start..*end),
                     _ => None,
                 });
-                return Ok(Some(groups.collect()));
+                return Ok(Some(Groups(groups.collect())));
             }
             at += 1;
             if at > value.len() {

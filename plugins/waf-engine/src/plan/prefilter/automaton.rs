@@ -72,11 +72,12 @@ impl Automaton {
             let state = order[at];
             at += 1;
             let back = fallback[state];
-            for class in 0..CLASSES {
-                let (child, other) = (trie[state][class] as usize, trie[back][class]);
+            let others = trie[back];
+            for (next, other) in trie[state].iter_mut().zip(others) {
+                let child = *next as usize;
                 if child == 0 {
                     // At the root, `other` is the root itself.
-                    trie[state][class] = other;
+                    *next = other;
                     continue;
                 }
                 fallback[child] = if state == 0 { 0 } else { other as usize };
