@@ -305,7 +305,7 @@ fn all_of_crs_compiles() {
 #[test]
 fn crs_finds_what_pcre_finds() {
     let named = crs();
-    let rounds = number("PATTERN_ROUNDS", 30);
+    let rounds = number("PATTERN_ROUNDS", 12);
     let Some((matches, differences)) = compare(&named, |index, node| {
         let mut chance = Chance::new(index as u64 + 1);
         (0..rounds).map(|_| value(node, &mut chance)).collect()
@@ -501,5 +501,43 @@ fn memory_report() {
         for (fixed, cache, name) in all.iter().rev().take(12) {
             println!("    {fixed} {cache} {}", name.rsplit('/').next().unwrap());
         }
+    }
+}
+
+/// `cargo test --release slowest_report -- --ignored --nocapture`: what long values cost that come close to a match.
+#[test]
+#[ignore = "a measurement"]
+fn slowest_report() {
+    let length = number("PATTERN_LENGTH", 64 << 10);
+    let mut all = Vec::new();
+    for (index, (name, source)) in crs().iter().enumerate() {
+        let pattern = Pattern::new(source, OPTIONS).unwrap();
+        let node = parser::parse(source, false).unwrap().node;
+        let mut chance = Chance::new(index as u64 + 1);
+        let mut values: Vec<Vec<u8>> =
+            [&b"a"[..], b"'", b"(", b" ", b"a=", b"1 "].map(|text| text.repeat(length / text.len())).to_vec();
+        for repeated in [true, true, false] {
+            let mut value = Vec::new();
+            while value.len() < length {
+                let mut part = Vec::new();
+                sample(&node, &mut chance, &mut part);
+                part.truncate(chance.below(part.len()));
+                part.push(b'x');
+                let times = if repeated { length / part.len() } else { 1 };
+                value.extend(part.repeat(times));
+            }
+            values.push(value);
+        }
+        for (kind, value) in values.iter().enumerate() {
+            let begin = std::time::Instant::now();
+            let mut groups = Groups::default();
+            let result = pattern.groups(value, &mut groups);
+            let spent = begin.elapsed().as_nanos() as f64 / value.len() as f64;
+            all.push((spent, format!("{} value {kind}: {result:?}", name.rsplit('/').next().unwrap())));
+        }
+    }
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (spent, name) in all.iter().take(25) {
+        println!("{spent:8.1} ns a byte  {name}");
     }
 }
