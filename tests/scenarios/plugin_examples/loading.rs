@@ -24,7 +24,7 @@ fn what_the_readmes_show_loads() {
             assert!(!blocks.is_empty(), "{name} shows no configuration");
             for block in blocks.drain(..) {
                 assert!(block.contains(&format!("module = \"builtin:{name}\"")), "{name}: {block}");
-                let block = block.replace(&format!("builtin:{name}"), &module(name));
+                // Not its file: what comes with the executable has grants that a file has not.
                 let finished = Plan::new(completed(&block)).command(&["check"]).await;
                 assert!(finished.code == Some(0), "{name}:\n{block}\n{finished:?}");
             }
