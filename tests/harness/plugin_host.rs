@@ -101,7 +101,6 @@ pub fn facts() -> Facts {
     let client = "192.0.2.1:4242".parse().expect("an address");
     let server = "192.0.2.2:80".parse().expect("an address");
     Facts {
-        absolute_target: None,
         client,
         peer: client,
         server,

@@ -57,7 +57,7 @@ fn an_attack_is_refused_with_an_id_that_explain_takes() {
         assert_eq!((&waf["verdict"], &record["decided_by"]), (&json!("respond"), &json!("waf")));
         assert_eq!(waf["note"]["decision"], "blocked");
         assert!(waf["note"]["rules"][0]["id"].is_u64() && waf["note"]["score"].as_i64() >= Some(5), "{waf}");
-        assert_eq!(proxy.counter("plugin_waf_blocked").await, 1);
+        assert_eq!(proxy.status().await["plugin_figures"]["plugin_waf_blocked"], 1);
     });
 }
 
