@@ -108,6 +108,7 @@ pub fn facts() -> Facts {
         listener: "web".into(),
         route: "all".into(),
         request_id: "1".into(),
+        absolute_target: None,
     }
 }
 
