@@ -14,8 +14,9 @@ use regex_syntax::hir::Hir;
 
 use super::{SIZE_LIMIT, caches};
 
-/// Bytes that the states of one direction may take before they are built anew.
-const STATES_LIMIT: usize = 256 << 10;
+/// Bytes that the states of one direction may take, during one search, before they are built anew. A state of the largest patterns takes more
+/// than 10 KiB: with less, hostile values have all of them built again every few bytes. What is over the bound of [`caches`] goes after the search.
+const STATES_LIMIT: usize = 4 << 20;
 
 /// A regular pattern.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Engine {
                 .cache_capacity(STATES_LIMIT)
                 .skip_cache_capacity_check(true)
                 .minimum_cache_clear_count(Some(3))
-                .minimum_bytes_per_state(Some(10));
+                .minimum_bytes_per_state(Some(2));
             let captures = if reverse { WhichCaptures::None } else { WhichCaptures::Implicit };
             let built = DFA::builder().configure(config).build_from_nfa(nfa(hir, captures, reverse)?);
             built.map_err(|error| error.to_string())
