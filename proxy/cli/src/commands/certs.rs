@@ -39,11 +39,13 @@ pub(crate) struct Certs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show every host with its certificate: issuer, end, next renewal, last error
+    #[command(after_help = "Examples:\n  portcullis certs list")]
     List {
         #[command(flatten)]
         common: Common,
     },
     /// Order a certificate anew, now, and wait for it
+    #[command(after_help = "Examples:\n  portcullis certs renew shop.example.com")]
     Renew {
         /// The host
         host: String,
@@ -51,6 +53,9 @@ enum Action {
         common: Common,
     },
     /// Take in a certificate from elsewhere: it is shown at once, and renewed when its time comes
+    #[command(
+        after_help = "Examples:\n  portcullis certs import shop.example.com --cert fullchain.pem --key privkey.pem"
+    )]
     Import {
         /// The host
         host: String,
@@ -64,11 +69,13 @@ enum Action {
         common: Common,
     },
     /// Print the root of this machine's own authority (`tls = { local = true }`), for clients to believe
+    #[command(after_help = "Examples:\n  portcullis certs root > local-root.pem")]
     Root {
         #[command(flatten)]
         common: Common,
     },
     /// Write a certificate and its private key to files, or both to standard output
+    #[command(after_help = "Examples:\n  portcullis certs export shop.example.com --cert shop.pem --key shop.key")]
     Export {
         /// The host
         host: String,
