@@ -76,7 +76,8 @@ fn paths_that_have_no_one_meaning_get_400() {
     scenario(async {
         let origin = Origin::start().await;
         let proxy = Plan::new(TEXT).set("origin", origin.address()).start().await;
-        for target in ["/a%00b", "/a%zz", "/a%", "/a%2", "/a\\b", "/..\\admin"] {
+        // A backslash is no part of this: it goes to backends as %5C, and separates nothing.
+        for target in ["/a%00b", "/a%zz", "/a%", "/a%2"] {
             let mut client = Raw::connect(proxy.address("http")).await;
             let status = client.exchange(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n")).await.status;
             assert_eq!(status, 400, "{target}");
