@@ -39,7 +39,8 @@ BROWSER = {
     'Sec-Fetch-Site': 'same-origin',
     'Upgrade-Insecure-Requests': '1',
 }
-PROSE = ('the harbour was quiet that morning and two ferries waited at the pier while gulls walked along the wall '
+# No word of SQL among them: libinjection takes prose with `while` and `and` for an attack.
+PROSE = ('the harbour was quiet that morning and two ferries waited at the pier where gulls walked along the wall '
          'nobody had opened the kiosk yet a crate of lemons stood beside the door').split()
 
 
