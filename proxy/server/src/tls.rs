@@ -10,4 +10,4 @@ pub mod server;
 pub mod store;
 #[cfg(test)]
 mod testing;
-mod verify;
+pub(crate) mod verify;

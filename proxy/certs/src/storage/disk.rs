@@ -167,7 +167,7 @@ impl Disk {
             .open(&path)
             .map_err(|source| at(&path, source))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lease::new(Locked(file)))),
+            Ok(()) => Ok(Some(Lease::new(Locked { _file: file }))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(at(&path, error.into())),
         }
@@ -188,7 +188,10 @@ impl Disk {
 }
 
 /// Locked for as long as it is open.
-struct Locked(#[allow(dead_code, reason = "closing it is what unlocks")] File);
+struct Locked {
+    /// Closing it is what unlocks.
+    _file: File,
+}
 
 impl Held for Locked {
     fn stands(&self) -> bool {

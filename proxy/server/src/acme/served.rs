@@ -10,10 +10,8 @@ use std::{
 
 use portcullis_certs::{issued::Issued, manager::Served, settings::KeyKind, subject::Subject};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    ClientConfig, SignatureScheme,
+    pki_types::{CertificateDer, ServerName},
 };
 use smallvec::SmallVec;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
@@ -23,7 +21,7 @@ use super::in_force;
 use crate::{
     shared::Shared,
     snapshot::{Listener, Snapshot},
-    tls::provider::provider,
+    tls::{provider::provider, verify::TakeAny},
 };
 
 /// For one handshake with ourselves. Generous: the machine may be busy, and nobody waits for it.
@@ -127,7 +125,7 @@ async fn shown(place: &Place, issued: &Issued) -> Result<Vec<CertificateDer<'sta
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Look { kind: issued.kind }))
+        .with_custom_certificate_verifier(TakeAny::signed_with(provider(), schemes(issued.kind)))
         .with_no_client_auth();
     let mut stream = TlsConnector::from(Arc::new(config))
         .connect(place.name.clone(), stream)
@@ -140,52 +138,16 @@ async fn shown(place: &Place, issued: &Issued) -> Result<Vec<CertificateDer<'sta
     Ok(chain)
 }
 
-/// Takes any certificate of one kind of key: which one is shown is what is asked, not whether somebody believes it. Whoever shows it must hold its key.
-#[derive(Debug)]
-struct Look {
-    kind: KeyKind,
-}
-
-impl ServerCertVerifier for Look {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        match self.kind {
-            KeyKind::P256 => vec![SignatureScheme::ECDSA_NISTP256_SHA256],
-            KeyKind::P384 => vec![SignatureScheme::ECDSA_NISTP384_SHA384],
-            KeyKind::Rsa2048 | KeyKind::Rsa4096 => vec![
-                SignatureScheme::RSA_PSS_SHA256,
-                SignatureScheme::RSA_PSS_SHA384,
-                SignatureScheme::RSA_PSS_SHA512,
-                SignatureScheme::RSA_PKCS1_SHA256,
-            ],
-        }
+/// The signatures that a key of that kind makes: asking for no others, one is shown its certificate.
+fn schemes(kind: KeyKind) -> Vec<SignatureScheme> {
+    match kind {
+        KeyKind::P256 => vec![SignatureScheme::ECDSA_NISTP256_SHA256],
+        KeyKind::P384 => vec![SignatureScheme::ECDSA_NISTP384_SHA384],
+        KeyKind::Rsa2048 | KeyKind::Rsa4096 => vec![
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA256,
+        ],
     }
 }

@@ -1,4 +1,4 @@
-//! `verify = false`: any certificate of an endpoint is taken.
+//! Taking any certificate: of an endpoint with `verify = false`, and where only what is shown matters.
 
 use std::sync::Arc;
 
@@ -12,13 +12,21 @@ use rustls::{
 /// Takes any certificate for any name at any time. The endpoint must still hold the certificate's key: that keeps a broken one
 /// apart from a wrong one, and costs nothing. Anybody in between can read and change everything.
 #[derive(Debug)]
-pub(super) struct TakeAny {
+pub(crate) struct TakeAny {
     provider: Arc<CryptoProvider>,
+    schemes: Vec<SignatureScheme>,
 }
 
 impl TakeAny {
+    /// With every kind of key that the provider knows.
     pub(super) fn new(provider: Arc<CryptoProvider>) -> Arc<Self> {
-        Arc::new(Self { provider })
+        let schemes = provider.signature_verification_algorithms.supported_schemes();
+        Self::signed_with(provider, schemes)
+    }
+
+    /// Asks for these kinds of signature only: which of its certificates a server shows depends on that.
+    pub(crate) fn signed_with(provider: Arc<CryptoProvider>, schemes: Vec<SignatureScheme>) -> Arc<Self> {
+        Arc::new(Self { provider, schemes })
     }
 }
 
@@ -53,6 +61,6 @@ impl ServerCertVerifier for TakeAny {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.schemes.clone()
     }
 }
