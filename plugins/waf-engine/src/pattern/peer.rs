@@ -439,7 +439,7 @@ pub(crate) const ORDINARY: &[&str] = &[
 
 /// `cargo test needs_report -- --ignored --nocapture`: how well the needs choose, pattern by pattern.
 #[test]
-#[ignore = "a report for reading"]
+#[ignore = "prints figures and asserts nothing; run it by its name"]
 fn needs_report() {
     let mut without = 0;
     let (mut passed, mut asked) = (0, 0);
@@ -476,7 +476,7 @@ fn needs_report() {
 
 /// `cargo test memory_report -- --ignored --nocapture`: what automata and caches take.
 #[test]
-#[ignore = "a report for reading"]
+#[ignore = "prints figures and asserts nothing; run it by its name"]
 fn memory_report() {
     for folder in ["modsecurity-crs", "crs-v4"] {
         let (mut count, mut fixed, mut grouping, mut fresh, mut used) = (0, 0, 0, 0, 0);
@@ -506,7 +506,7 @@ fn memory_report() {
 
 /// `cargo test --release slowest_report -- --ignored --nocapture`: what long values cost that come close to a match.
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "prints times and asserts nothing; run it by its name, in release"]
 fn slowest_report() {
     let length = number("PATTERN_LENGTH", 64 << 10);
     let mut all = Vec::new();

@@ -8,7 +8,7 @@ use crate::{
         action::{self, Item, ranges},
         directive,
         report::{Mistake, NoteKind, Report, clip},
-        rule::{Chain, Draft, Entry, Place},
+        rule::{Chain, Draft, Entry, Link, Place},
         target,
         word::Word,
         written::number,
@@ -242,17 +242,24 @@ pub(super) fn apply(updates: Vec<Update>, draft: &mut Draft, report: &mut Report
     }
 }
 
-/// Whether the rule is there (what makes no difference to it gets its own remark).
-fn add_targets(chain: &mut Chain, targets: &[Target], update: &Update, report: &mut Report) -> bool {
+/// The link that an update is about. One that is not there is said.
+fn link_of<'a>(chain: &'a mut Chain, update: &Update, report: &mut Report) -> Option<&'a mut Link> {
     let id = chain.id;
-    let Some(link) = chain.links.get_mut(update.link) else {
+    let link = chain.links.get_mut(update.link);
+    if link.is_none() {
         report.note(
             &update.location,
             NoteKind::NothingChanged,
             format!("{}: rule {id} has no chained rule {}", update.text, update.link),
         );
-        return true;
-    };
+    }
+    link
+}
+
+/// Whether the rule is there (what makes no difference to it gets its own remark).
+fn add_targets(chain: &mut Chain, targets: &[Target], update: &Update, report: &mut Report) -> bool {
+    let id = chain.id;
+    let Some(link) = link_of(chain, update, report) else { return true };
     for target in targets {
         if target.excluded && !link.targets.iter().any(|has| !has.excluded && may_exclude(target, has)) {
             report.note(
@@ -276,15 +283,7 @@ fn may_exclude(exclusion: &Target, target: &Target) -> bool {
 }
 
 fn add_items(chain: &mut Chain, items: &[Item], update: &Update, report: &mut Report) -> bool {
-    let id = chain.id;
-    let Some(link) = chain.links.get_mut(update.link) else {
-        report.note(
-            &update.location,
-            NoteKind::NothingChanged,
-            format!("{}: rule {id} has no chained rule {}", update.text, update.link),
-        );
-        return true;
-    };
+    let Some(link) = link_of(chain, update, report) else { return true };
     // A new disruptive action takes the place of the old one, `block` included; what there can be several of is added.
     if items.iter().any(|item| matches!(item, Item::Disruptive(_) | Item::Block)) {
         link.items.retain(|item| !matches!(item, Item::Disruptive(_) | Item::Block));
